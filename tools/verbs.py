@@ -1,0 +1,103 @@
+"""What the gate can do to a target: a verb looks for its effect, performs it, and nothing else.
+
+A verb never decides. It gets a Call, whose arguments a Permit unlocked, and either finds that the
+effect is there already or makes it with create-only semantics where the target has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from policies.change import ClusterTarget, Content, Destination, RepositoryTarget, Word
+
+
+class Call(Word):
+    """One permitted call: references to artifacts and receipts are already resolved in `arguments`.
+
+    An `{"$artifact": PATH}` in the grant is `{"path": PATH, "digest": DIGEST}` here, its bytes in `content`.
+    """
+
+    change_id: str
+    verb: str
+    destination: Destination
+    arguments: Mapping[str, JsonValue]
+    effect_key: str
+    content: Mapping[str, bytes]
+
+
+class Receipt(Word):
+    """The state read back from the target. `matches` is False when it differs from what was signed."""
+
+    verb: str
+    facts: Mapping[str, JsonValue]
+    matches: bool = True
+    difference: str = ""
+
+
+class Verb(Protocol):
+    """One mutating call of a target, named `server.verb`."""
+
+    def find(self, call: Call) -> Receipt | None:
+        """Read the target: the receipt of the effect, or None when it never happened. Raises TargetError."""
+
+    def perform(self, call: Call) -> None:
+        """Make the effect once. Raises TargetError; after any error the gate reads again by `find`."""
+
+
+class Target(Protocol):
+    """A live system behind the gate."""
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """`server.verb` -> how it is done."""
+
+
+class RepositoryResolver(Protocol):
+    """Says which repository and base commit the configuration means, asked from the live target."""
+
+    def resolve(self) -> RepositoryTarget:
+        """Raises TargetError."""
+
+    def tree(self, commit: str) -> Content:
+        """Path -> bytes of every regular file at that commit. Raises TargetError when a file is not regular or too big."""
+
+
+class ClusterResolver(Protocol):
+    """Says which cluster the configuration means, asked from the live target."""
+
+    def resolve(self, namespaces: tuple[str, ...]) -> ClusterTarget:
+        """Raises TargetError."""
+
+
+class TargetError(Exception):
+    """A target said no or nothing. The message says what to do next; it never holds a credential."""
+
+
+class UnauthorizedError(TargetError):
+    """401: the credential is missing, wrong or expired."""
+
+
+class ForbiddenError(TargetError):
+    """403: the credential may not do this, or an admission rule refused it."""
+
+
+class NotFoundError(TargetError):
+    """404, or a repository that this credential cannot see."""
+
+
+class ConflictError(TargetError):
+    """409 or 422: the target moved since it was signed, or another owner holds the field."""
+
+
+class RateLimitedError(TargetError):
+    """429 or 403 with a rate-limit header; `retry_after` in seconds when the target said so."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnreachableError(TargetError):
+    """No answer within the deadline, or no connection: the effect is unknown until `find` has looked."""
