@@ -55,7 +55,7 @@ class Word(BaseModel):
         """This value as RFC 8785 JSON."""
         return canonical(self.model_dump(mode="json"))
 
-    def digest(self) -> str:
+    def sha256(self) -> str:
         """sha256 of the canonical form."""
         return digest_of(self.canonical())
 

@@ -222,8 +222,8 @@ def main() -> int:
         print(f"rig: {line}", file=sys.stderr, flush=True)
 
     try:
+        _tool("git", "install git (Argo CD fetches with it)")
         if check:
-            _tool("git", "install git")
             built = binaries(cache, find_java(environment))
         else:
             built = build(cache, environment, say=say)
