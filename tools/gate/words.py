@@ -1,0 +1,176 @@
+"""What is said to the gate and what it answers: the contract of its MCP tools, by role.
+
+role      tool               meaning
+all       describe_target    what the gate resolved from the live targets
+planner, devops, security, sre: the READ tools of tools/github and tools/kubernetes that their toolbelt lists
+devops    open_change        a change_id for one phase, and the destination that must be signed
+devops    submit             do grant `seq` of a sign-off; idempotent: a spent grant answers with its receipt
+devops    signoff_state      where a sign-off stands (a person may have to confirm it)
+sre       run_record         what the journal says of this run
+notary    fetch_change       what the gate issued under a change_id, with the base tree at the signed base commit
+notary    deposit            hand over a signed bundle and its bytes; verified before it is kept
+person    run_record, pending, confirm, refuse
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Base64Bytes, Field, JsonValue
+
+from policies.change import ChangeId, Destination, Digest, Name, Phase, Word
+from policies.finding import Finding
+
+
+class TargetDescription(Word):
+    """The live targets as the gate sees them now."""
+
+    destination: Destination
+    rehearsal: bool = Field(description="True when the targets are the sandbox")
+    isolation: str = Field(description="landlock+seccomp, landlock, separate-user, none")
+    default_branch: str | None = None
+    kubernetes_version: str | None = None
+    workflow_on_base: bool = Field(default=False, description="whether .github/workflows/terraform.yml is on the base branch")
+
+
+class OpenChange(Word):
+    """Ask for a change_id. `namespaces` are those that the deploy phase will touch."""
+
+    phase: Phase
+    namespaces: tuple[Name, ...] = ()
+    goal_digest: Digest
+
+
+class OpenedChange(Word):
+    """What the manifest must carry, unchanged."""
+
+    change_id: ChangeId
+    run_id: str
+    phase: Phase
+    profile: str
+    destination: Destination
+
+
+class Submit(Word):
+    """Do one grant. What is signed is never typed again."""
+
+    signoff: Digest = Field(description="digest of the sign-off that unlocks the call")
+    seq: int = Field(ge=1)
+
+
+class GrantState(Word):
+    """One grant in the journal."""
+
+    seq: int
+    server: str
+    verb: str
+    destination: str
+    state: Literal["unspent", "intent", "done", "waiting", "failed", "diverged"]
+    receipt: Mapping[str, JsonValue] | None = None
+    detail: str = ""
+
+
+class SignoffRef(Word):
+    """Names a sign-off."""
+
+    signoff: Digest
+
+
+class SignoffState(Word):
+    """Where a sign-off stands."""
+
+    signoff: Digest
+    change_id: ChangeId
+    phase: Phase
+    state: Literal["awaiting_person", "open", "refused_by_person", "expired", "spent", "revoked"]
+    expires: str
+    grants: tuple[GrantState, ...]
+
+
+class FetchChange(Word):
+    """Ask what was issued under this id."""
+
+    change_id: ChangeId
+
+
+class IssuedChange(OpenedChange):
+    """The notary's own view: issued words plus the base tree that the gate fetched."""
+
+    goal_digest: Digest
+    base_tree: Mapping[str, Base64Bytes] = Field(description="path -> bytes at the base commit, regular files only")
+    expected_commit: str | None = Field(default=None, description="the commit that this run's publish phase produced, from the journal")
+
+
+class Deposit(Word):
+    """A Sigstore bundle (JSON text), the manifest's exact bytes and the content by digest."""
+
+    bundle: str
+    manifest: Base64Bytes
+    content: Mapping[Digest, Base64Bytes]
+
+
+class RunRef(Word):
+    """Names a run."""
+
+    run_id: str
+
+
+class Pending(Word):
+    """What waits for the person."""
+
+    signoffs: tuple[SignoffState, ...]
+
+
+class Confirmation(Word):
+    """The person's word on one sign-off, spoken through the launcher's own pipe."""
+
+    signoff: Digest
+    person: str = Field(max_length=200)
+
+
+class DenialRecord(Word):
+    """A call that the gate denied."""
+
+    at: str
+    role: str
+    tool: str
+    name: str
+    message: str
+
+
+class PhaseRecord(Word):
+    """One signed phase in the journal."""
+
+    name: Phase
+    change_id: ChangeId
+    signoff: SignoffState
+    manifest_digest: Digest
+    findings: tuple[Finding, ...] = ()
+
+
+class RunRecord(Word):
+    """What the journal says of a run: the only source of status, exit code and receipts."""
+
+    run_id: str
+    status: Literal["nothing_signed", "signed", "applied", "partial", "refused", "failed"]
+    phases: tuple[PhaseRecord, ...]
+    denials: tuple[DenialRecord, ...]
+    journal_head: str = Field(description="hash of the last journal entry of this run")
+
+
+class JudgePlan(Word):
+    """Gate to notary: judge the plan of record that the gate fetched itself."""
+
+    change_id: ChangeId
+    signoff: Digest
+    plan_sha256: Digest | None = Field(description="None when the workflow only rehearsed: no plan exists")
+    plan: JsonValue = None
+
+
+class PlanVerdict(Word):
+    """The notary's signed word on a plan of record."""
+
+    clean: bool
+    findings: tuple[Finding, ...]
+    envelope: str = Field(description="DSSE envelope JSON over this verdict")

@@ -1,0 +1,123 @@
+"""What each process is told, once, at its start: one JSON document through an inherited descriptor.
+
+The launcher builds these; nothing else reads the environment. A process is started as
+`python -m tools.gate --settings-fd N`; the descriptor is read to its end and closed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import Field
+
+from policies.change import Word
+
+W = TypeVar("W", bound=Word)
+
+
+class TraceSettings(Word):
+    """Where spans go. `traceparent` joins the run's one trace."""
+
+    traceparent: str | None = None
+    file: Path | None = None
+    otlp_endpoint: str | None = None
+
+
+class GitHubSettings(Word):
+    """A GitHub: api_url such as https://api.github.com, and where its token is."""
+
+    api_url: str
+    repository: str
+    base_branch: str = "main"
+    token_file: Path
+
+
+class KubernetesSettings(Word):
+    """A cluster: a kubeconfig with a context, or in_cluster."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    in_cluster: bool = False
+
+
+class NotarySettings(Word):
+    """The notary's: keys, profile, scanner, and its pipes (descriptor numbers)."""
+
+    state_dir: Path = Field(description="per user, 0700; holds keys/ and trust.json")
+    profile: Path = Field(description="the active profile's TOML file")
+    pins: Path = Field(description="knowledge/pins.toml: image and action facts")
+    scanner_python: Path
+    rehearsal: bool
+    isolation: str
+    security_fd: int
+    gate_fd: int = Field(description="the notary speaks to the gate here, as role notary")
+    plan_fd: int = Field(description="the gate speaks to the notary here: judge_plan")
+    trace: TraceSettings = TraceSettings()
+
+
+class GateSettings(Word):
+    """The gate's: credentials by file, public keys, journal, and one pipe per role."""
+
+    state_dir: Path
+    run_id: str
+    profile: Path
+    rehearsal: bool
+    isolation: str
+    github: GitHubSettings | None = None
+    kubernetes: KubernetesSettings | None = None
+    ask_person: bool = Field(description="submit waits until the person confirmed the sign-off")
+    dry_run: bool = Field(default=False, description="nothing may be submitted in this run")
+    roles: Mapping[str, int] = Field(description="role -> descriptor of its pipe: planner devops security sre notary person")
+    notary_fd: int
+    trace: TraceSettings = TraceSettings()
+
+
+class GraphSettings(Word):
+    """Bolt address and credentials of the graph; None runs without memory until one can be written."""
+
+    uri: str
+    user: str
+    password: str
+
+
+class ModelSettings(Word):
+    """`offline` or any CrewAI model id, with its address and key."""
+
+    model: str = "offline"
+    base_url: str | None = None
+    api_key: str | None = None
+    timeout_seconds: float = 60.0
+
+
+class CrewSettings(Word):
+    """The crew's: goal, run folder, model, graph, and its pipes."""
+
+    run_id: str
+    run_dir: Path
+    goal: str
+    language: Literal["ko", "en"] | None = None
+    profile: Path
+    dry_run: bool = False
+    model: ModelSettings = ModelSettings()
+    graph: GraphSettings | None = None
+    gate: Mapping[str, int] = Field(description="role -> descriptor of that role's pipe to the gate")
+    notary_fd: int = Field(description="Security's pipe to the notary")
+    progress_fd: int
+    terraform: Path | None = None
+    provider_mirror: Path | None = None
+    trace: TraceSettings = TraceSettings()
+    readable: tuple[Path, ...] = Field(default=(), description="Landlock: what may be read besides the system and the environments")
+    hidden: tuple[Path, ...] = Field(default=(), description="Landlock: folders that must stay unreadable")
+
+
+def read(kind: type[W], argv: list[str] | None = None) -> W:
+    """This process's settings from `--settings-fd N`. Raises pydantic.ValidationError on anything unknown."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--settings-fd", type=int, required=True)
+    number = parser.parse_args(argv).settings_fd
+    with os.fdopen(number, "rb") as pipe:
+        return kind.model_validate_json(pipe.read())

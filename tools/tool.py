@@ -1,0 +1,54 @@
+"""One tool of ours, whichever MCP server mounts it: typed in, typed out, a description that a model can use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from policies.change import Word
+
+
+class Role(StrEnum):
+    """A role is the pipe it speaks through, never a field that the caller fills."""
+
+    PLANNER = "planner"
+    DEVOPS = "devops"
+    SECURITY = "security"
+    SRE = "sre"
+    NOTARY = "notary"
+    GATE = "gate"
+    PERSON = "person"
+
+
+class Effect(StrEnum):
+    """What a tool can do to the outside; from our catalog, never from a server's hints."""
+
+    READ = "read"
+    ANNOTATE = "annotate"
+    MUTATE = "mutate"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A named call. `call` raises ToolRefusedError, or a TargetError, with what to do next."""
+
+    name: str
+    description: str
+    arguments: type[Word]
+    result: type[Word]
+    call: Callable[[Any], Word]
+    effect: Effect = Effect.READ
+
+
+class ToolRefusedError(Exception):
+    """A named refusal: `name` is stable (kebab-case), `message` says why, `advice` what to do."""
+
+    def __init__(self, name: str, message: str, advice: str = "") -> None:
+        super().__init__(f"{name}: {message}" + (f" {advice}" if advice else ""))
+        self.name, self.message, self.advice = name, message, advice
+
+
+class Nothing(Word):
+    """No arguments."""
