@@ -44,7 +44,9 @@ def run(env: str, arguments: list[str]) -> tuple[int, dict[str, int]]:
             sys.stdout.flush()
             last = line if COUNT.search(line) else last
     for number, word in COUNT.findall(last):
-        key = {"error": "failed", "errors": "failed", "xpassed": "failed", "xfailed": "skipped"}.get(word, word)
+        key = {"error": "failed", "errors": "failed", "xpassed": "failed", "xfailed": "skipped"}.get(
+            word, word
+        )
         counts[key] = counts.get(key, 0) + int(number)
     return child.returncode, counts
 

@@ -1,0 +1,1 @@
+"""One trace a run: names, spans, the file, the waterfall."""
