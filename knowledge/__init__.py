@@ -1,0 +1,1 @@
+"""What is known: blueprints, pins, the graph and its reader."""

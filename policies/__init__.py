@@ -1,0 +1,1 @@
+"""What a change is, what is wrong with it, who signed it; talks to nobody."""

@@ -36,7 +36,12 @@ def digest_of(data: bytes) -> str:
 
 def _plain_path(path: str) -> str:
     pure = PurePosixPath(path)
-    odd = pure.is_absolute() or ".." in pure.parts or str(pure) != path or ".git" in (p.lower() for p in pure.parts)
+    odd = (
+        pure.is_absolute()
+        or ".." in pure.parts
+        or str(pure) != path
+        or ".git" in (p.lower() for p in pure.parts)
+    )
     if odd or re.search(r"[\x00-\x1f\x7f\\:]", path) or len(path) > 400 or path in {"", "."}:
         msg = f"{path!r} is not a plain relative path"
         raise ValueError(msg)
@@ -129,8 +134,12 @@ class Grant(Word):
     server: Literal["github", "kubernetes"]
     verb: str = Field(pattern=r"^[a-z_]+$")
     arguments: Mapping[str, JsonValue]
-    effect_key: str = Field(min_length=1, max_length=400, description="what to look for at the target to see whether it happened")
-    preconditions: tuple[Literal["previous_done", "workflow_succeeded", "plan_of_record_clean"], ...] = ("previous_done",)
+    effect_key: str = Field(
+        min_length=1, max_length=400, description="what to look for at the target to see whether it happened"
+    )
+    preconditions: tuple[Literal["previous_done", "workflow_succeeded", "plan_of_record_clean"], ...] = (
+        "previous_done",
+    )
 
     @property
     def name(self) -> str:

@@ -76,7 +76,9 @@ class HclEdit(Word):
     path: RepoPath
     block: tuple[str, ...] = ()
     attribute: str | None = None
-    expression: str | None = Field(default=None, description="HCL expression text; None removes the attribute")
+    expression: str | None = Field(
+        default=None, description="HCL expression text; None removes the attribute"
+    )
     append: str | None = Field(default=None, description="HCL text of a block to append")
 
 

@@ -1,0 +1,1 @@
+"""Hands: every way to touch anything outside."""

@@ -93,7 +93,9 @@ def ensure(name: str, say: Callable[[str], None]) -> Environment:
     env.folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(env.folder.with_name(env.folder.name + ".lock")):
         if not env.ready():
-            say(f"installing {SIZES[name]} into {env.folder} ({env.requirements.name}, every file checked by hash)")
+            say(
+                f"installing {SIZES[name]} into {env.folder} ({env.requirements.name}, every file checked by hash)"
+            )
             _fill(env)
             say(f"installed {name}")
     return env
@@ -103,8 +105,28 @@ def _fill(env: Environment) -> None:
     if env.name != "base" or not env.python.exists():
         venv.create(env.folder, with_pip=env.name == "base", clear=True, symlinks=True)
     if env.name == "base":
-        _run([env.python, "-m", "pip", "install", "-q", "--require-hashes", "-r", SOURCE / "requirements" / "uv.txt"])
-    install = [_uv(), "pip", "install", "-q", "--python", env.python, "--compile-bytecode", "--link-mode=copy"]
+        _run(
+            [
+                env.python,
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--require-hashes",
+                "-r",
+                SOURCE / "requirements" / "uv.txt",
+            ]
+        )
+    install = [
+        _uv(),
+        "pip",
+        "install",
+        "-q",
+        "--python",
+        env.python,
+        "--compile-bytecode",
+        "--link-mode=copy",
+    ]
     _run([*install, "--require-hashes", "-r", env.requirements])
     if env.name == "base":
         constraint = SOURCE / "requirements" / "build.txt"

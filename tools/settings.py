@@ -71,7 +71,9 @@ class GateSettings(Word):
     kubernetes: KubernetesSettings | None = None
     ask_person: bool = Field(description="submit waits until the person confirmed the sign-off")
     dry_run: bool = Field(default=False, description="nothing may be submitted in this run")
-    roles: Mapping[str, int] = Field(description="role -> descriptor of its pipe: planner devops security sre notary person")
+    roles: Mapping[str, int] = Field(
+        description="role -> descriptor of its pipe: planner devops security sre notary person"
+    )
     notary_fd: int
     trace: TraceSettings = TraceSettings()
 
@@ -110,7 +112,9 @@ class CrewSettings(Word):
     terraform: Path | None = None
     provider_mirror: Path | None = None
     trace: TraceSettings = TraceSettings()
-    readable: tuple[Path, ...] = Field(default=(), description="Landlock: what may be read besides the system and the environments")
+    readable: tuple[Path, ...] = Field(
+        default=(), description="Landlock: what may be read besides the system and the environments"
+    )
     hidden: tuple[Path, ...] = Field(default=(), description="Landlock: folders that must stay unreadable")
 
 

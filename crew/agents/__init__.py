@@ -1,0 +1,1 @@
+"""The four roles, each a CrewAI agent."""

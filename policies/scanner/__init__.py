@@ -1,0 +1,1 @@
+"""The checkov worker and its trusted client."""

@@ -1,0 +1,1 @@
+"""Verifies, submits, reads back; holds the only credentials."""

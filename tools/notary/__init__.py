@@ -1,0 +1,1 @@
+"""Judges a change and signs it; holds the signing key."""

@@ -1,0 +1,1 @@
+"""A rehearsal GitHub and a rehearsal cluster."""
