@@ -1,0 +1,50 @@
+"""Terraform, judged folder by folder: what checkov does not know or gets wrong."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from policies.finding import Finding
+from policies.hcl import HclFile, read_hcl
+from policies.rules import rule
+from policies.terraform_module import TerraformModule
+from policies.terraform_storage import storage
+
+HCL_ENDINGS = (".tf", ".tfvars", ".tf.json", ".hcl", ".tfvars.json")
+
+
+@dataclass(frozen=True)
+class TerraformTree:
+    """Every Terraform file of a tree, parsed, as modules by folder."""
+
+    modules: Mapping[str, TerraformModule]
+    files: Mapping[str, HclFile] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, tree: Mapping[str, bytes]) -> TerraformTree:
+        """Parse each HCL file of the tree once."""
+        files = {path: read_hcl(path, data) for path, data in sorted(tree.items()) if path.endswith(HCL_ENDINGS)}
+        folders: dict[str, list[HclFile]] = defaultdict(list)
+        tfvars: dict[str, dict[str, object]] = defaultdict(dict)
+        for path, file in files.items():
+            folder, name = posixpath.split(path)
+            if path.endswith(".tf"):
+                folders[folder].append(file)
+            elif name == "terraform.tfvars" or name.endswith(".auto.tfvars"):
+                tfvars[folder] |= {key: attribute.value for key, attribute in file.attributes.items()}
+        modules = {folder: TerraformModule(folder, tuple(found), tfvars[folder]) for folder, found in folders.items()}
+        return cls(modules, files)
+
+
+def judge_terraform(tree: TerraformTree) -> Iterator[Finding]:
+    """Every finding on the Terraform of a tree."""
+    for path, file in tree.files.items():
+        yield from file.findings
+        name = posixpath.basename(path)
+        if name == "override.tf" or name.endswith("_override.tf"):
+            yield rule("terraform/override").finding(path, path, f"{path} overrides blocks of other files", line=1)
+    for module in tree.modules.values():
+        yield from storage(module)
