@@ -16,11 +16,15 @@ ENGINE = "checkov"
 
 # Our own rule judges the same fact exactly; checkov's finding is never shown.
 REPLACED = frozenset(
-    "CKV_K8S_1 CKV_K8S_2 CKV_K8S_3 CKV_K8S_4 CKV_K8S_5 CKV_K8S_6 CKV_K8S_7 CKV_K8S_8 CKV_K8S_9 CKV_K8S_10 CKV_K8S_11 CKV_K8S_12 "
-    "CKV_K8S_13 CKV_K8S_14 CKV_K8S_15 CKV_K8S_16 CKV_K8S_17 CKV_K8S_18 CKV_K8S_19 CKV_K8S_20 CKV_K8S_21 CKV_K8S_22 CKV_K8S_23 "
-    "CKV_K8S_24 CKV_K8S_25 CKV_K8S_26 CKV_K8S_27 CKV_K8S_28 CKV_K8S_29 CKV_K8S_30 CKV_K8S_31 CKV_K8S_37 CKV_K8S_38 CKV_K8S_39 "
-    "CKV_K8S_41 CKV_K8S_42 CKV_K8S_43 CKV_K8S_49 CKV2_K8S_6 CKV_GHA_2 CKV2_GHA_1 CKV_AWS_20 CKV_AWS_57 CKV_AWS_70 CKV_AWS_53 "
-    "CKV_AWS_54 CKV_AWS_55 CKV_AWS_56 CKV2_AWS_6 CKV_AWS_19 CKV_AWS_37 CKV_AWS_38 CKV_AWS_39 CKV_AWS_58 CKV_TF_1 CKV_TF_2 CKV_TF_3".split()
+    str.split(
+        "CKV_K8S_1 CKV_K8S_2 CKV_K8S_3 CKV_K8S_4 CKV_K8S_5 CKV_K8S_6 CKV_K8S_7 CKV_K8S_8 CKV_K8S_9 "
+        "CKV_K8S_10 CKV_K8S_11 CKV_K8S_12 CKV_K8S_13 CKV_K8S_14 CKV_K8S_15 CKV_K8S_16 CKV_K8S_17 "
+        "CKV_K8S_18 CKV_K8S_19 CKV_K8S_20 CKV_K8S_21 CKV_K8S_22 CKV_K8S_23 CKV_K8S_24 CKV_K8S_25 "
+        "CKV_K8S_26 CKV_K8S_27 CKV_K8S_28 CKV_K8S_29 CKV_K8S_30 CKV_K8S_31 CKV_K8S_37 CKV_K8S_38 "
+        "CKV_K8S_39 CKV_K8S_41 CKV_K8S_42 CKV_K8S_43 CKV_K8S_49 CKV2_K8S_6 CKV_GHA_2 CKV2_GHA_1 "
+        "CKV_AWS_20 CKV_AWS_57 CKV_AWS_70 CKV_AWS_53 CKV_AWS_54 CKV_AWS_55 CKV_AWS_56 CKV2_AWS_6 "
+        "CKV_AWS_19 CKV_AWS_37 CKV_AWS_38 CKV_AWS_39 CKV_AWS_58 CKV_TF_1 CKV_TF_2 CKV_TF_3"
+    )
 )
 
 # check -> our rule: shown only where ours said nothing about the same resource.
@@ -79,7 +83,15 @@ _BY_WORDS: tuple[tuple[RuleClass, str], ...] = (
     (RuleClass.IAM, r"\biam\b|polic|privilege|permission|\brole\b|principal|administrator|access entr"),
     (RuleClass.LOGGING, r"\blog|monitor|audit|trail|tracing"),
 )
-_STRICT = frozenset({RuleClass.SECRETS, RuleClass.OPEN_INGRESS, RuleClass.PUBLIC_ENDPOINT, RuleClass.ENCRYPTION, RuleClass.IAM})
+_STRICT = frozenset(
+    {
+        RuleClass.SECRETS,
+        RuleClass.OPEN_INGRESS,
+        RuleClass.PUBLIC_ENDPOINT,
+        RuleClass.ENCRYPTION,
+        RuleClass.IAM,
+    }
+)
 _OPTIONAL = re.compile(r"cmk|customer.managed|customer managed|by default|retention|rotat", re.IGNORECASE)
 
 
@@ -104,13 +116,15 @@ def _class(check: str, name: str) -> RuleClass:
         return RuleClass.RBAC if rbac else RuleClass.POD_SECURITY
     for rule_class, words in _BY_WORDS:
         if re.search(words, name, re.IGNORECASE):
-            storage = rule_class is RuleClass.PUBLIC_ENDPOINT and re.search(r"s3|bucket|storage|blob", name, re.IGNORECASE)
+            storage = rule_class is RuleClass.PUBLIC_ENDPOINT and re.search(
+                r"s3|bucket|storage|blob", name, re.IGNORECASE
+            )
             return RuleClass.PUBLIC_STORAGE if storage else rule_class
     return RuleClass.RELIABILITY
 
 
 def checkov_findings(report: ScannerReport, ours: Iterable[Finding]) -> Iterator[Finding]:
-    """checkov's records as findings, without those that our own rules already say."""
+    """Checkov's records as findings, without those that our own rules already say."""
     said = {(finding.rule, finding.path, finding.resource) for finding in ours}
     for record in report.records:
         if record.check in REPLACED:
@@ -125,7 +139,7 @@ def checkov_findings(report: ScannerReport, ours: Iterable[Finding]) -> Iterator
 
 
 def _resource(record: Record) -> str:
-    """checkov's Deployment.web.nginx as Deployment/nginx, as our own findings call it."""
+    """Checkov's Deployment.web.nginx as Deployment/nginx, as our own findings call it."""
     parts = record.resource.split(".")
     if "_K8S_" in record.check and len(parts) >= 3:
         return f"{parts[0]}/{'.'.join(parts[2:])}"

@@ -101,7 +101,9 @@ def decode(path: str, data: bytes) -> tuple[str, tuple[Finding, ...]]:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        return "", (rule("reading/not-utf8").finding(path, path, f"{path} is not UTF-8 at byte {error.start}"),)
+        return "", (
+            rule("reading/not-utf8").finding(path, path, f"{path} is not UTF-8 at byte {error.start}"),
+        )
     hidden = HIDDEN.search(text)
     if hidden is None:
         return text, ()
@@ -137,7 +139,9 @@ def _json(text: str) -> JsonValue:
         result = dict(items)
         if len(result) != len(items):
             twice = next(key for i, (key, _) in enumerate(items) if key in dict(items[:i]))
-            raise _UnreadableError(Fault("reading/duplicate-key", f"key {twice!r} stands twice in one object", 1, 1))
+            raise _UnreadableError(
+                Fault("reading/duplicate-key", f"key {twice!r} stands twice in one object", 1, 1)
+            )
         return result
 
     def constant(name: str) -> JsonValue:
@@ -147,7 +151,9 @@ def _json(text: str) -> JsonValue:
         return _integer(digits, 1, 1)
 
     try:
-        value: JsonValue = json.loads(text, object_pairs_hook=pairs, parse_constant=constant, parse_int=integer)
+        value: JsonValue = json.loads(
+            text, object_pairs_hook=pairs, parse_constant=constant, parse_int=integer
+        )
     except json.JSONDecodeError as error:
         raise _UnreadableError(Fault("reading/syntax", error.msg, error.lineno, error.colno)) from error
     except RecursionError as error:
@@ -161,7 +167,9 @@ def _no_surrogates(value: JsonValue) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise _UnreadableError(Fault("reading/hidden-character", "holds half a surrogate pair", 1, 1)) from error
+        raise _UnreadableError(
+            Fault("reading/hidden-character", "holds half a surrogate pair", 1, 1)
+        ) from error
 
 
 def _integer(digits: str, line: int, column: int) -> int:
@@ -169,6 +177,11 @@ def _integer(digits: str, line: int, column: int) -> int:
     if abs(number) > SAFE_INTEGER:
         raise _UnreadableError(Fault("reading/number", f"{digits[:24]} is beyond 2^53", line, column))
     return number
+
+
+def _position(event: yaml.Event) -> tuple[int, int]:
+    mark = event.start_mark
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
 class _Composer:
@@ -187,7 +200,9 @@ class _Composer:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            raise _UnreadableError(Fault("reading/syntax", error.problem or "is no YAML", line, column)) from error
+            raise _UnreadableError(
+                Fault("reading/syntax", error.problem or "is no YAML", line, column)
+            ) from error
         except yaml.YAMLError as error:
             raise _UnreadableError(Fault("reading/syntax", str(error).replace("\n", " "), 1, 1)) from error
 
@@ -196,7 +211,9 @@ class _Composer:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if event.version or event.tags:
-                    raise self._fault(event, "reading/directive", "a % directive changes how the text is read")
+                    raise self._fault(
+                        event, "reading/directive", "a % directive changes how the text is read"
+                    )
                 self._lines = {}
                 value = self._value(next(self._events), "", 0)
                 if value is not None:
@@ -206,8 +223,7 @@ class _Composer:
                 raise self._fault(event, "reading/directive", "`...` ends a document")
 
     def _fault(self, event: yaml.Event, name: str, message: str) -> _UnreadableError:
-        mark = event.start_mark
-        return _UnreadableError(Fault(name, message, mark.line + 1, mark.column + 1))
+        return _UnreadableError(Fault(name, message, *_position(event)))
 
     def _value(self, event: yaml.Event, pointer: str, depth: int) -> JsonValue:
         if isinstance(event, yaml.AliasEvent):
@@ -216,7 +232,7 @@ class _Composer:
             raise self._fault(event, "reading/alias", f"&{event.anchor} names a value to repeat it")  # type: ignore[attr-defined]
         if depth > MAX_DEPTH:
             raise self._fault(event, "reading/depth", f"is nested deeper than {MAX_DEPTH} levels")
-        self._lines[pointer] = event.start_mark.line + 1
+        self._lines[pointer] = _position(event)[0]
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
         if event.tag is not None:  # type: ignore[attr-defined]
@@ -263,10 +279,12 @@ class _Composer:
         if text in _TRUE_FALSE:
             return _TRUE_FALSE[text]
         if _INTEGER.fullmatch(text) and text != "-0":
-            return _integer(text, event.start_mark.line + 1, event.start_mark.column + 1)
+            return _integer(text, *_position(event))
         if _FLOAT.fullmatch(text):
             return float(text)
         if _AMBIGUOUS.fullmatch(text):
             how = f'write "{text}" for the string'
-            raise self._fault(event, "reading/ambiguous-scalar", f"{text!r} is not read alike by all readers; {how}")
+            raise self._fault(
+                event, "reading/ambiguous-scalar", f"{text!r} is not read alike by all readers; {how}"
+            )
         return text

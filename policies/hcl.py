@@ -6,7 +6,7 @@ A value is a str, number, bool, None, tuple, dict, or `Unknown` where only Terra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -78,12 +78,13 @@ class Block:
 
     def nested(self, *types: str) -> tuple[Block, ...]:
         """Nested blocks along a path of types; the content of a `dynamic` block counts as the block it makes."""
-        found = (self,)
+        found: tuple[Block, ...] = (self,)
         for wanted in types:
-            found = tuple(child for parent in found for child in parent._children(wanted))
+            found = tuple(child for parent in found for child in parent.children(wanted))
         return found
 
-    def _children(self, wanted: str) -> Iterator[Block]:
+    def children(self, wanted: str) -> Iterator[Block]:
+        """Nested blocks of one type, also those that a `dynamic` block makes."""
         for child in self.blocks:
             if child.type == wanted:
                 yield child
@@ -115,7 +116,9 @@ def read_hcl(path: str, data: bytes) -> HclFile:
     if findings:
         return HclFile(path, findings=findings)
     if path.endswith(".tf.json"):
-        return HclFile(path, findings=(rule("terraform/json").finding(path, path, f"{path} is Terraform in JSON"),))
+        return HclFile(
+            path, findings=(rule("terraform/json").finding(path, path, f"{path} is Terraform in JSON"),)
+        )
     source = text.encode()
     root = _parser().parse(source).root_node
     if root.has_error:
@@ -140,6 +143,9 @@ def _first_error(root: Node) -> int:
     return 1
 
 
+_WRAPPERS = frozenset({"expression", "literal_value", "collection_value", "template_expr"})
+
+
 class _Reader:
     def __init__(self, path: str, source: bytes) -> None:
         self._path = path
@@ -151,7 +157,9 @@ class _Reader:
 
     def _found(self, name: str, node: Node, message: str) -> None:
         line = node.start_point[0] + 1
-        self.findings.append(rule(name).finding(self._path, self._path, f"{self._path}:{line} {message}", line=line))
+        self.findings.append(
+            rule(name).finding(self._path, self._path, f"{self._path}:{line} {message}", line=line)
+        )
 
     def body(self, body: Node, depth: int) -> tuple[dict[str, Attribute], tuple[Block, ...]]:
         """Attributes and blocks of a body; findings for duplicates and depth."""
@@ -193,25 +201,21 @@ class _Reader:
         if depth > MAX_DEPTH:
             self._found("reading/depth", node, f"is nested deeper than {MAX_DEPTH} levels")
             return Unknown("")
-        if node.type in {"expression", "literal_value", "collection_value", "template_expr"} and len(children) == 1:
+        if node.type in _WRAPPERS and len(children) == 1:
             return self._value(children[0], depth + 1)
-        read = {
+        if node.type == "tuple":
+            return tuple(self._value(child, depth + 1) for child in children if child.type == "expression")
+        if node.type in {"object", "function_call"}:
+            return self._object(node, depth) if node.type == "object" else self._call(node, depth)
+        read: dict[str, Callable[[Node], Any]] = {
             "string_lit": self._string,
             "quoted_template": self._string,
             "heredoc_template": self._heredoc,
             "numeric_lit": lambda n: _number(self._text(n)),
             "bool_lit": lambda n: self._text(n) == "true",
             "null_lit": lambda _: None,
-        }.get(node.type)
-        if read:
-            return read(node)
-        if node.type == "tuple":
-            return tuple(self._value(child, depth + 1) for child in children if child.type == "expression")
-        if node.type == "object":
-            return self._object(node, depth)
-        if node.type == "function_call":
-            return self._call(node, depth)
-        return Unknown(self._text(node))
+        }
+        return read[node.type](node) if node.type in read else Unknown(self._text(node))
 
     def _string(self, node: Node) -> str | Unknown:
         parts = [child for child in node.named_children if not child.type.startswith("quoted_template")]
@@ -220,7 +224,9 @@ class _Reader:
         return _unescape(self._text(node)[1:-1])
 
     def _heredoc(self, node: Node) -> str | Unknown:
-        if any(child.type in {"template_interpolation", "template_directive"} for child in node.named_children):
+        if any(
+            child.type in {"template_interpolation", "template_directive"} for child in node.named_children
+        ):
             return Unknown(self._text(node))
         return "\n".join(self._text(node).splitlines()[1:-1]) + "\n"
 
@@ -242,7 +248,9 @@ class _Reader:
 
     def _call(self, node: Node, depth: int) -> Any:  # noqa: ANN401 - any HCL value
         name = self._text(node.named_children[0])
-        arguments = [c for n in node.named_children if n.type == "function_arguments" for c in n.named_children]
+        arguments = [
+            c for n in node.named_children if n.type == "function_arguments" for c in n.named_children
+        ]
         values = [self._value(argument, depth + 1) for argument in arguments if argument.type == "expression"]
         if name in {"jsonencode", "toset", "tolist", "tostring", "tobool"} and len(values) == 1:
             return values[0]

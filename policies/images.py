@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import JsonValue
 
 from policies.finding import Finding, ImageFacts, ImageTable, ParameterChange, Remediation, SetValue
 from policies.kubernetes_objects import mapping
@@ -44,6 +47,36 @@ def parse_image(text: str) -> ImageReference:
     return ImageReference(f"{registry}/{rest}", tag or None, digest or None)
 
 
+@dataclass(frozen=True)
+class ContainerImage:
+    """The image of one container of a pod spec, and what is known of it."""
+
+    at: PodSpecAt
+    pointer: str
+    container: dict[str, Any]
+    reference: ImageReference
+    facts: ImageFacts | None
+
+    @property
+    def where(self) -> str:
+        """Kind/name/container, as findings call it."""
+        return f"{self.at.owner.label}/{self.container.get('name', '?')}"
+
+    def finding(self, name: str, message: str, fix: tuple[Remediation, ...] = ()) -> Finding:
+        """A finding at the image's line."""
+        owner = self.at.owner
+        line = owner.line(f"{self.pointer}/image")
+        return rule(name).finding(
+            owner.path, self.where, f"{self.where} {message}", line=line, remediations=fix
+        )
+
+    def patch(self, *edits: tuple[str, JsonValue]) -> tuple[Remediation, ...]:
+        """Set values at pointers below the container."""
+        return self.at.owner.patch(
+            *(SetValue(pointer=f"{self.pointer}/{place}", value=value) for place, value in edits)
+        )
+
+
 def image_findings(
     at: PodSpecAt, images: ImageTable, allowed_registries: frozenset[str], *, rehearsal: bool
 ) -> Iterator[Finding]:
@@ -53,70 +86,52 @@ def image_findings(
         if not text:
             continue  # the models say that an image is missing
         reference = parse_image(text)
-        facts = images.get(reference.repository)
-        where = f"{at.owner.label}/{container.get('name', '?')}"
-        line = at.owner.line(f"{pointer}/image")
-        yield from _pin(at, pointer, where, line, text, reference, facts, rehearsal=rehearsal)
+        image = ContainerImage(at, pointer, container, reference, images.get(reference.repository))
+        yield from _pin(image, text, rehearsal=rehearsal)
         if not _allowed(reference, allowed_registries):
-            message = f"{where} uses {text}; allowed are {', '.join(sorted(allowed_registries))}"
-            yield rule("kubernetes/image-registry").finding(at.owner.path, where, message, line=line)
-        yield from _user(at, pointer, container, where, line, reference, facts, images)
+            allowed = ", ".join(sorted(allowed_registries)) or "none"
+            yield image.finding("kubernetes/image-registry", f"uses {text}; allowed registries are {allowed}")
+        yield from _user(image, images)
 
 
 def _allowed(reference: ImageReference, allowed: frozenset[str]) -> bool:
-    return any(reference.repository == entry or reference.repository.startswith(entry.rstrip("/") + "/") for entry in allowed)
+    name = reference.repository
+    return any(name == entry or name.startswith(entry.rstrip("/") + "/") for entry in allowed)
 
 
-def _pin(  # noqa: PLR0913 - one container's facts
-    at: PodSpecAt,
-    pointer: str,
-    where: str,
-    line: int,
-    text: str,
-    reference: ImageReference,
-    facts: ImageFacts | None,
-    *,
-    rehearsal: bool,
-) -> Iterator[Finding]:
-    path = at.owner.path
+def _pin(image: ContainerImage, text: str, *, rehearsal: bool) -> Iterator[Finding]:
+    reference, facts = image.reference, image.facts
     known = facts.digest if facts else None
-    pin = at.owner.patch(SetValue(pointer=f"{pointer}/image", value=f"{reference.repository}@{known}")) if known else ()
+    pin = image.patch(("image", f"{reference.repository}@{known}")) if known else ()
     if reference.digest is None or not _DIGEST.fullmatch(reference.digest):
-        message = f"{where} names {text} without a digest"
-        yield rule("kubernetes/image-digest").finding(path, where, message, line=line, remediations=pin)
+        yield image.finding("kubernetes/image-digest", f"names {text} without a digest", pin)
     elif known and reference.digest != known:
-        message = f"{where} names {reference.digest[:19]}..., the pin of {reference.repository} is {known[:19]}..."
-        yield rule("kubernetes/image-pin-mismatch").finding(path, where, message, line=line, remediations=pin)
+        message = f"names {reference.digest[:19]}..., the pin of {reference.repository} is {known[:19]}..."
+        yield image.finding("kubernetes/image-pin-mismatch", message, pin)
     if facts and facts.rehearsal and not rehearsal:
-        message = f"{where} uses the rehearsal pin of {reference.repository}"
-        yield rule("kubernetes/image-rehearsal-pin").finding(path, where, message, line=line)
-
-
-def _user(  # noqa: PLR0913 - one container's facts
-    at: PodSpecAt,
-    pointer: str,
-    container: dict[str, object],
-    where: str,
-    line: int,
-    reference: ImageReference,
-    facts: ImageFacts | None,
-    images: ImageTable,
-) -> Iterator[Finding]:
-    own = mapping(container.get("securityContext")).get("runAsUser")
-    user = own if own is not None else mapping(at.spec.get("securityContext")).get("runAsUser")
-    if user is not None or facts is None or facts.user != 0 or at.spec.get("hostUsers") is False:
-        return  # an explicit user is pod-security/run-as-user's; an unknown one the kubelet checks under runAsNonRoot
-    sibling = facts.unprivileged_sibling
-    remediations: tuple[Remediation, ...]
-    if sibling:
-        remediations = (ParameterChange(parameter="image", value=sibling),)
-        remedy = f"use {sibling}, which runs as uid {images[sibling].user}" if sibling in images else f"use {sibling}"
-    else:
-        context = f"{pointer}/securityContext"
-        remediations = at.owner.patch(
-            SetValue(pointer=f"{context}/runAsUser", value=UNPRIVILEGED_USER),
-            SetValue(pointer=f"{context}/runAsGroup", value=UNPRIVILEGED_USER),
+        yield image.finding(
+            "kubernetes/image-rehearsal-pin", f"uses the rehearsal pin of {reference.repository}"
         )
-        remedy = f"set runAsUser {UNPRIVILEGED_USER} if the image can run as any user"
-    message = f"{where}: {reference.repository} runs as root; {remedy}"
-    yield rule("kubernetes/image-runs-as-root").finding(at.owner.path, where, message, line=line, remediations=remediations)
+
+
+def _user(image: ContainerImage, images: ImageTable) -> Iterator[Finding]:
+    own = mapping(image.container.get("securityContext")).get("runAsUser")
+    user = own if own is not None else mapping(image.at.spec.get("securityContext")).get("runAsUser")
+    facts = image.facts
+    if user is not None or facts is None or facts.user != 0 or image.at.spec.get("hostUsers") is False:
+        return  # an explicit user is pod-security/run-as-user's; an unknown one the kubelet checks under runAsNonRoot
+    runs_as_root = f"uses {facts.repository}, which runs as root"
+    sibling = facts.unprivileged_sibling
+    if sibling:
+        known = f" (uid {images[sibling].user})" if sibling in images else ""
+        fix: tuple[Remediation, ...] = (ParameterChange(parameter="image", value=sibling),)
+        yield image.finding(
+            "kubernetes/image-runs-as-root",
+            f"{runs_as_root}; its unprivileged sibling is {sibling}{known}",
+            fix,
+        )
+        return
+    fix = image.patch(
+        ("securityContext/runAsUser", UNPRIVILEGED_USER), ("securityContext/runAsGroup", UNPRIVILEGED_USER)
+    )
+    yield image.finding("kubernetes/image-runs-as-root", runs_as_root, fix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterator
 from functools import cache
+
 from pydantic import BaseModel, ValidationError
 
 from policies.finding import Finding

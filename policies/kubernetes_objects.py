@@ -87,7 +87,11 @@ def sequence(value: object) -> list[Any]:
 
 def is_object(value: object) -> bool:
     """Whether a value claims to be a Kubernetes object."""
-    return isinstance(value, dict) and isinstance(value.get("kind"), str) and isinstance(value.get("apiVersion"), str)
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("kind"), str)
+        and isinstance(value.get("apiVersion"), str)
+    )
 
 
 def objects_of(document: Document, pointer: str = "", value: object = None) -> Iterator[ManifestObject]:
@@ -117,4 +121,6 @@ def odd_items(document: Document) -> Iterator[Finding]:
         if claims or pointer:
             line = document.line_of(pointer)
             message = f"{document.path}:{line} lacks apiVersion, kind or metadata.name"
-            yield rule("reading/not-an-object").finding(document.path, f"document {document.index}{pointer}", message, line=line)
+            yield rule("reading/not-an-object").finding(
+                document.path, f"document {document.index}{pointer}", message, line=line
+            )

@@ -12,9 +12,12 @@ from policies.pod_specs import PodSpecAt, pod_specs
 from policies.rules import rule
 
 _SECRET_NAME = re.compile(
-    r"(^|[_.-])(password|passwd|passphrase|secret|token|api_?key|access_?key|private_?key|credentials?)($|[_.-])", re.IGNORECASE
+    r"(^|[_.-])(password|passwd|passphrase|secret|token|api_?key|access_?key|private_?key|credentials?)($|[_.-])",
+    re.IGNORECASE,
 )
-_NOT_A_SECRET = re.compile(r"(_FILE|_PATH|_NAME|_ARN|_URL|_TTL|_REF|_ID)$|^(true|false|\d+|/[\w./-]*|)$", re.IGNORECASE)
+_NOT_A_SECRET = re.compile(
+    r"(_FILE|_PATH|_NAME|_ARN|_URL|_TTL|_REF|_ID)$|^(true|false|\d+|/[\w./-]*|)$", re.IGNORECASE
+)
 SECRET_VALUE = re.compile(
     r"(AKIA|ASIA)[A-Z0-9]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{50}|xox[baprs]-[\w-]{10}"
     r"|[a-z][a-z0-9+.-]*://[^\s/:@$]+:[^\s/@${}]{3,}@"
@@ -51,7 +54,9 @@ def _token(at: PodSpecAt) -> Iterator[Finding]:
     edit = SetValue(pointer=f"{at.pointer}/automountServiceAccountToken", value=False)
     message = f"{owner.label} mounts a service account token"
     line = owner.line(at.pointer)
-    yield rule("kubernetes/service-account-token").finding(owner.path, owner.label, message, line=line, remediations=owner.patch(edit))
+    yield rule("kubernetes/service-account-token").finding(
+        owner.path, owner.label, message, line=line, remediations=owner.patch(edit)
+    )
 
 
 def _resources(at: PodSpecAt, pointer: str, where: str, container: dict[str, Any]) -> Iterator[Finding]:
@@ -60,10 +65,15 @@ def _resources(at: PodSpecAt, pointer: str, where: str, container: dict[str, Any
     resources = mapping(container.get("resources"))
     missing = [name for name in _DEFAULT_RESOURCES if not _has(resources, name)]
     if missing:
-        edits = [SetValue(pointer=f"{pointer}/resources/{name}", value=_default(name, resources)) for name in missing]
+        edits = [
+            SetValue(pointer=f"{pointer}/resources/{name}", value=_default(name, resources))
+            for name in missing
+        ]
         message = f"{where} lacks resources {', '.join(name.replace('/', '.') for name in missing)}"
         line = at.owner.line(f"{pointer}/resources")
-        yield rule("kubernetes/resources").finding(at.owner.path, where, message, line=line, remediations=at.owner.patch(*edits))
+        yield rule("kubernetes/resources").finding(
+            at.owner.path, where, message, line=line, remediations=at.owner.patch(*edits)
+        )
 
 
 def _has(resources: dict[str, Any], name: str) -> bool:
@@ -84,17 +94,23 @@ def _env(at: PodSpecAt, pointer: str, where: str, container: dict[str, Any]) -> 
         name, value = str(mapping(item).get("name", "")), mapping(item).get("value")
         if not isinstance(value, str) or "$(" in value:
             continue
-        by_name = _SECRET_NAME.search(name) and not _NOT_A_SECRET.search(name) and not _NOT_A_SECRET.search(value)
+        by_name = (
+            _SECRET_NAME.search(name) and not _NOT_A_SECRET.search(name) and not _NOT_A_SECRET.search(value)
+        )
         if by_name or SECRET_VALUE.search(value):
             line = at.owner.line(f"{pointer}/env/{index}")
             message = f"{where} has the value of {name} in the manifest"
-            yield rule("kubernetes/secret-in-env").finding(at.owner.path, f"{where}/{name}", message, line=line)
+            yield rule("kubernetes/secret-in-env").finding(
+                at.owner.path, f"{where}/{name}", message, line=line
+            )
 
 
 def _root(at: PodSpecAt, pointer: str, where: str, container: dict[str, Any]) -> Iterator[Finding]:
     if mapping(container.get("securityContext")).get("readOnlyRootFilesystem") is not True:
         message = f"{where} has a writable root file system"
-        yield rule("kubernetes/read-only-root").finding(at.owner.path, where, message, line=at.owner.line(pointer))
+        yield rule("kubernetes/read-only-root").finding(
+            at.owner.path, where, message, line=at.owner.line(pointer)
+        )
 
 
 def _probes(at: PodSpecAt, pointer: str, where: str, container: dict[str, Any]) -> Iterator[Finding]:
@@ -119,7 +135,9 @@ def surroundings(owner: ManifestObject) -> Iterator[Finding]:
         yield from judge(owner)
     if owner.kind in _WORKLOADS and owner.namespace in {"", "default"}:
         message = f"{owner.label} is in namespace default"
-        yield rule("kubernetes/default-namespace").finding(owner.path, owner.label, message, line=owner.line("/metadata"))
+        yield rule("kubernetes/default-namespace").finding(
+            owner.path, owner.label, message, line=owner.line("/metadata")
+        )
 
 
 def _service(owner: ManifestObject) -> Iterator[Finding]:
@@ -128,11 +146,19 @@ def _service(owner: ManifestObject) -> Iterator[Finding]:
     if spec.get("externalIPs"):
         message = f"{owner.label} claims externalIPs"
         edit = owner.patch(SetValue(pointer="/spec/externalIPs", remove=True))
-        yield rule("kubernetes/external-ips").finding(owner.path, owner.label, message, line=owner.line("/spec/externalIPs"), remediations=edit)
+        yield rule("kubernetes/external-ips").finding(
+            owner.path, owner.label, message, line=owner.line("/spec/externalIPs"), remediations=edit
+        )
     cluster_ip = owner.patch(SetValue(pointer="/spec/type", value="ClusterIP"))
-    if kind == "LoadBalancer" and not _internal(owner) and _everybody(sequence(spec.get("loadBalancerSourceRanges"))):
+    if (
+        kind == "LoadBalancer"
+        and not _internal(owner)
+        and _everybody(sequence(spec.get("loadBalancerSourceRanges")))
+    ):
         message = f"{owner.label} is a LoadBalancer that the whole internet can reach"
-        yield rule("kubernetes/load-balancer").finding(owner.path, owner.label, message, line=line, remediations=cluster_ip)
+        yield rule("kubernetes/load-balancer").finding(
+            owner.path, owner.label, message, line=line, remediations=cluster_ip
+        )
     if kind == "NodePort":
         edits = [SetValue(pointer="/spec/type", value="ClusterIP")]
         edits += [
@@ -141,7 +167,9 @@ def _service(owner: ManifestObject) -> Iterator[Finding]:
             if "nodePort" in mapping(port)
         ]
         message = f"{owner.label} is a NodePort"
-        yield rule("kubernetes/node-port").finding(owner.path, owner.label, message, line=line, remediations=owner.patch(*edits))
+        yield rule("kubernetes/node-port").finding(
+            owner.path, owner.label, message, line=line, remediations=owner.patch(*edits)
+        )
 
 
 def _internal(owner: ManifestObject) -> bool:
@@ -163,13 +191,17 @@ def _config_map(owner: ManifestObject) -> Iterator[Finding]:
     for key, value in mapping(owner.value.get("data")).items():
         if isinstance(value, str) and SECRET_VALUE.search(value):
             message = f"{owner.label} holds a secret in {key}"
-            yield rule("kubernetes/secret-object").finding(owner.path, f"{owner.label}/{key}", message, line=owner.line(f"/data/{key}"))
+            yield rule("kubernetes/secret-object").finding(
+                owner.path, f"{owner.label}/{key}", message, line=owner.line(f"/data/{key}")
+            )
 
 
 def _persistent_volume(owner: ManifestObject) -> Iterator[Finding]:
     if mapping(owner.value.get("spec")).get("hostPath") is not None:
         message = f"{owner.label} is a directory of the node"
-        yield rule("kubernetes/host-path-volume").finding(owner.path, owner.label, message, line=owner.line("/spec/hostPath"))
+        yield rule("kubernetes/host-path-volume").finding(
+            owner.path, owner.label, message, line=owner.line("/spec/hostPath")
+        )
 
 
 def _network_policy(owner: ManifestObject) -> Iterator[Finding]:
@@ -177,16 +209,20 @@ def _network_policy(owner: ManifestObject) -> Iterator[Finding]:
     for index, entry in enumerate(sequence(spec.get("ingress"))):
         peers = sequence(mapping(entry).get("from"))
         blocks = [mapping(mapping(peer).get("ipBlock")) for peer in peers]
-        anyone = not peers or any(str(b.get("cidr", "")).endswith("/0") and not b.get("except") for b in blocks)
+        anyone = not peers or any(
+            str(b.get("cidr", "")).endswith("/0") and not b.get("except") for b in blocks
+        )
         if anyone and not sequence(mapping(entry).get("ports")):
             message = f"{owner.label} admits everybody to every port"
             line = owner.line(f"/spec/ingress/{index}")
             yield rule("kubernetes/network-policy-open").finding(owner.path, owner.label, message, line=line)
 
 
-def unguarded(objects: Sequence[ManifestObject]) -> Iterator[Finding]:
-    """Workloads that no NetworkPolicy of the same tree selects for ingress."""
-    policies = [o for o in objects if o.kind == "NetworkPolicy" and o.group == "networking.k8s.io"]
+def unguarded(objects: Sequence[ManifestObject], elsewhere: Sequence[ManifestObject]) -> Iterator[Finding]:
+    """Workloads that no NetworkPolicy among these objects, or `elsewhere` in the tree, selects for ingress."""
+    policies = [
+        o for o in (*objects, *elsewhere) if o.kind == "NetworkPolicy" and o.group == "networking.k8s.io"
+    ]
     for owner in objects:
         if owner.kind not in _WORKLOADS:
             continue
@@ -194,7 +230,9 @@ def unguarded(objects: Sequence[ManifestObject]) -> Iterator[Finding]:
             labels = mapping(at.metadata.get("labels"))
             if not any(p.namespace == owner.namespace and _guards(p, labels) for p in policies):
                 message = f"no NetworkPolicy selects the pods of {owner.label}"
-                yield rule("kubernetes/network-policy").finding(owner.path, owner.label, message, line=owner.line())
+                yield rule("kubernetes/network-policy").finding(
+                    owner.path, owner.label, message, line=owner.line()
+                )
 
 
 def _guards(policy: ManifestObject, labels: dict[str, Any]) -> bool:

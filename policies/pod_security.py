@@ -19,22 +19,38 @@ LATEST = 10_000
 LABEL = "pod-security.kubernetes.io/"
 
 _CAPABILITIES = frozenset(
-    "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID SYS_CHROOT".split()
+    str.split(
+        "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP "
+        "SETUID SYS_CHROOT"
+    )
 )
 _VOLUMES = frozenset(
-    "configMap csi downwardAPI emptyDir ephemeral image persistentVolumeClaim projected secret".split()
+    str.split("configMap csi downwardAPI emptyDir ephemeral image persistentVolumeClaim projected secret")
 )
 _OTHER_VOLUMES = tuple(
-    "hostPath gcePersistentDisk awsElasticBlockStore gitRepo nfs iscsi glusterfs rbd flexVolume cinder cephfs flocker fc "
-    "azureFile vsphereVolume quobyte azureDisk photonPersistentDisk portworxVolume scaleIO storageos".split()
+    str.split(
+        "hostPath gcePersistentDisk awsElasticBlockStore gitRepo nfs iscsi glusterfs rbd flexVolume "
+        "cinder cephfs flocker fc azureFile vsphereVolume quobyte azureDisk photonPersistentDisk "
+        "portworxVolume scaleIO storageos"
+    )
 )
-_SYSCTLS = (
-    (0, "kernel.shm_rmid_forced net.ipv4.ip_local_port_range net.ipv4.tcp_syncookies net.ipv4.ping_group_range "
-        "net.ipv4.ip_unprivileged_port_start"),
-    (27, "net.ipv4.ip_local_reserved_ports"),
-    (29, "net.ipv4.tcp_keepalive_time net.ipv4.tcp_fin_timeout net.ipv4.tcp_keepalive_intvl net.ipv4.tcp_keepalive_probes"),
-    (32, "net.ipv4.tcp_rmem net.ipv4.tcp_wmem"),
-)  # fmt: skip
+_SYSCTLS = {  # since Kubernetes 1.<key>
+    0: (
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.ip_unprivileged_port_start",
+    ),
+    27: ("net.ipv4.ip_local_reserved_ports",),
+    29: (
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+    ),
+    32: ("net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"),
+}
 _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 _SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
@@ -123,14 +139,18 @@ def _app_armor(pod: _Pod) -> tuple[str, str] | None:
     annotations = sorted(
         f"{key}={json.dumps(value)}"
         for key, value in pod.annotations.items()
-        if key.startswith(_APPARMOR) and value not in ("", "runtime/default") and not str(value).startswith("localhost/")
+        if key.startswith(_APPARMOR)
+        and value not in ("", "runtime/default")
+        and not str(value).startswith("localhost/")
     )
     if annotations:
         who = " and ".join(filter(None, [who, _many("annotation", annotations)]))
     if not who:
         return None
     listed = [*sorted(values), *annotations]
-    return _many("forbidden AppArmor profile", listed), f"{who} must not set AppArmor profile type to {_quoted(listed)}"
+    return _many(
+        "forbidden AppArmor profile", listed
+    ), f"{who} must not set AppArmor profile type to {_quoted(listed)}"
 
 
 def _added(pod: _Pod, allowed: frozenset[str]) -> tuple[list[str], list[str]]:
@@ -158,7 +178,9 @@ def _capabilities_restricted(pod: _Pod) -> tuple[str, str] | None:
         return None
     keeping = pod.bad(lambda context: "ALL" not in sequence(mapping(context.get("capabilities")).get("drop")))
     names, added = _added(pod, frozenset({"NET_BIND_SERVICE"}))
-    details = [f'{_containers(keeping)} must set securityContext.capabilities.drop=["ALL"]'] if keeping else []
+    details = (
+        [f'{_containers(keeping)} must set securityContext.capabilities.drop=["ALL"]'] if keeping else []
+    )
     details += [_must_not_add(names, added)] if names else []
     return ("unrestricted capabilities", "; ".join(details)) if details else None
 
@@ -197,13 +219,20 @@ def _host_ports(pod: _Pod) -> tuple[str, str] | None:
     names: list[str] = []
     ports: set[str] = set()
     for container in pod.containers:
-        wrong = {str(mapping(p).get("hostPort")) for p in sequence(container.get("ports")) if mapping(p).get("hostPort")}
+        wrong = {
+            str(mapping(p).get("hostPort"))
+            for p in sequence(container.get("ports"))
+            if mapping(p).get("hostPort")
+        }
         if wrong:
             names.append(str(container.get("name", "")))
             ports |= wrong
     if not names:
         return None
-    return "hostPort", f"{_containers(names, ('uses', 'use'))} {_many('hostPort', ports)} {', '.join(sorted(ports))}"
+    return (
+        "hostPort",
+        f"{_containers(names, ('uses', 'use'))} {_many('hostPort', ports)} {', '.join(sorted(ports))}",
+    )
 
 
 def _host_probes(pod: _Pod) -> tuple[str, str] | None:
@@ -213,19 +242,28 @@ def _host_probes(pod: _Pod) -> tuple[str, str] | None:
         lifecycle = mapping(container.get("lifecycle"))
         probes = [container.get(name) for name in ("livenessProbe", "readinessProbe", "startupProbe")]
         for probe in [*probes, lifecycle.get("postStart"), lifecycle.get("preStop")]:
-            wrong = {str(mapping(mapping(probe).get(how)).get("host") or "") for how in ("httpGet", "tcpSocket")} - {""}
+            wrong = {
+                str(mapping(mapping(probe).get(how)).get("host") or "") for how in ("httpGet", "tcpSocket")
+            } - {""}
             if wrong:
                 names.add(str(container.get("name", "")))
                 hosts |= wrong
     if not names:
         return None
     what = _many("probe or lifecycle host", hosts)
-    return "probe or lifecycle host", f"{_containers(sorted(names), ('uses', 'use'))} {what} {_quoted(sorted(hosts))}"
+    return (
+        "probe or lifecycle host",
+        f"{_containers(sorted(names), ('uses', 'use'))} {what} {_quoted(sorted(hosts))}",
+    )
 
 
 def _privileged(pod: _Pod) -> tuple[str, str] | None:
     names = pod.bad(lambda context: _on(context.get("privileged")))
-    return ("privileged", f"{_containers(names)} must not set securityContext.privileged=true") if names else None
+    return (
+        ("privileged", f"{_containers(names)} must not set securityContext.privileged=true")
+        if names
+        else None
+    )
 
 
 def _proc_mount(pod: _Pod) -> tuple[str, str] | None:
@@ -239,7 +277,14 @@ def _proc_mount(pod: _Pod) -> tuple[str, str] | None:
         return True
 
     names = pod.bad(bad)
-    return ("procMount", f"{_containers(names)} must not set securityContext.procMount to {_quoted(sorted(kinds))}") if names else None
+    return (
+        (
+            "procMount",
+            f"{_containers(names)} must not set securityContext.procMount to {_quoted(sorted(kinds))}",
+        )
+        if names
+        else None
+    )
 
 
 def _proc_mount_baseline(pod: _Pod) -> tuple[str, str] | None:
@@ -247,7 +292,9 @@ def _proc_mount_baseline(pod: _Pod) -> tuple[str, str] | None:
 
 
 def _se_linux(pod: _Pod) -> tuple[str, str] | None:
-    allowed = {"", "container_t", "container_init_t", "container_kvm_t"} | ({"container_engine_t"} if pod.minor >= 31 else set())
+    allowed = {"", "container_t", "container_init_t", "container_kvm_t"} | (
+        {"container_engine_t"} if pod.minor >= 31 else set()
+    )
     kinds: set[str] = set()
     named: set[str] = set()
 
@@ -282,7 +329,9 @@ def _seccomp_baseline(pod: _Pod) -> tuple[str, str] | None:
     if not who:
         return None
     contexts = [pod.context, *(mapping(c.get("securityContext")) for c in pod.containers)]
-    wrong = sorted({str(_seccomp_type(context)) for context in contexts if _seccomp_type(context) not in _SECCOMP})
+    wrong = sorted(
+        {str(_seccomp_type(context)) for context in contexts if _seccomp_type(context) not in _SECCOMP}
+    )
     return "seccompProfile", f"{who} must not set securityContext.seccompProfile.type to {_quoted(wrong)}"
 
 
@@ -309,7 +358,7 @@ def _seccomp_restricted(pod: _Pod) -> tuple[str, str] | None:
 
 
 def _sysctls(pod: _Pod) -> tuple[str, str] | None:
-    allowed = {name for since, names in _SYSCTLS if pod.minor >= since for name in names.split()}
+    allowed = {name for since, names in _SYSCTLS.items() if pod.minor >= since for name in names}
     wrong = [str(mapping(s).get("name", "")) for s in sequence(pod.context.get("sysctls"))]
     wrong = [name for name in wrong if name not in allowed]
     return ("forbidden sysctls", ", ".join(wrong)) if wrong else None
@@ -317,14 +366,23 @@ def _sysctls(pod: _Pod) -> tuple[str, str] | None:
 
 def _host_process(pod: _Pod) -> tuple[str, str] | None:
     who = pod.setters(lambda context: _on(mapping(context.get("windowsOptions")).get("hostProcess")))
-    return ("hostProcess", f"{who} must not set securityContext.windowsOptions.hostProcess=true") if who else None
+    return (
+        ("hostProcess", f"{who} must not set securityContext.windowsOptions.hostProcess=true")
+        if who
+        else None
+    )
 
 
 def _escalation(pod: _Pod) -> tuple[str, str] | None:
-    names = [] if pod.windows else pod.bad(lambda context: context.get("allowPrivilegeEscalation") is not False)
+    names = (
+        [] if pod.windows else pod.bad(lambda context: context.get("allowPrivilegeEscalation") is not False)
+    )
     if not names:
         return None
-    return "allowPrivilegeEscalation != false", f"{_containers(names)} must set securityContext.allowPrivilegeEscalation=false"
+    return (
+        "allowPrivilegeEscalation != false",
+        f"{_containers(names)} must set securityContext.allowPrivilegeEscalation=false",
+    )
 
 
 def _non_root(pod: _Pod) -> tuple[str, str] | None:
@@ -333,7 +391,11 @@ def _non_root(pod: _Pod) -> tuple[str, str] | None:
     who = pod.setters(lambda context: context.get("runAsNonRoot") not in (None, True))
     if who:
         return "runAsNonRoot != true", f"{who} must not set securityContext.runAsNonRoot=false"
-    names = [] if pod.context.get("runAsNonRoot") else pod.bad(lambda context: context.get("runAsNonRoot") is None)
+    names = (
+        []
+        if pod.context.get("runAsNonRoot")
+        else pod.bad(lambda context: context.get("runAsNonRoot") is None)
+    )
     detail = f"pod or {_containers(names)} must set securityContext.runAsNonRoot=true"
     return ("runAsNonRoot != true", detail) if names else None
 
@@ -435,8 +497,10 @@ class NamespacePolicy:
 
 
 def namespace_policy(labels: Mapping[str, str]) -> NamespacePolicy:
-    """The policy of a namespace. An unknown enforce level or version counts as restricted:latest, as the admission does;
-    `warn` follows a stricter `enforce` when it is not set.
+    """The policy of a namespace.
+
+    An unknown enforce level counts as restricted, an unknown version as latest, as in the admission; `warn` follows
+    a stricter `enforce` when it is not set.
     """
     enforce = _mode(labels, "enforce", "restricted")
     audit = _mode(labels, "audit", "privileged")

@@ -115,7 +115,10 @@ def _host_ports(at: PodSpecAt) -> Iterator[SetValue]:
 def _host_probes(at: PodSpecAt) -> Iterator[SetValue]:
     for pointer, container in at.containers():
         lifecycle = mapping(container.get("lifecycle"))
-        holders = [(f"{pointer}/{name}", container.get(name)) for name in ("livenessProbe", "readinessProbe", "startupProbe")]
+        holders = [
+            (f"{pointer}/{name}", container.get(name))
+            for name in ("livenessProbe", "readinessProbe", "startupProbe")
+        ]
         holders += [(f"{pointer}/lifecycle/{name}", lifecycle.get(name)) for name in ("postStart", "preStop")]
         for place, holder in holders:
             for how in ("httpGet", "tcpSocket"):
@@ -124,13 +127,17 @@ def _host_probes(at: PodSpecAt) -> Iterator[SetValue]:
 
 def _se_linux(at: PodSpecAt) -> Iterator[SetValue]:
     for pointer, context in _contexts(at):
-        yield from _remove(f"{pointer}/seLinuxOptions", mapping(context.get("seLinuxOptions")), "type", "user", "role")
+        yield from _remove(
+            f"{pointer}/seLinuxOptions", mapping(context.get("seLinuxOptions")), "type", "user", "role"
+        )
 
 
 def _seccomp(at: PodSpecAt) -> Iterator[SetValue]:
     pod = mapping(at.spec.get("securityContext"))
     if mapping(pod.get("seccompProfile")).get("type") not in ("RuntimeDefault", "Localhost"):
-        yield SetValue(pointer=f"{at.pointer}/securityContext/seccompProfile", value={"type": "RuntimeDefault"})
+        yield SetValue(
+            pointer=f"{at.pointer}/securityContext/seccompProfile", value={"type": "RuntimeDefault"}
+        )
     for pointer, context in _container_contexts(at):
         if mapping(context.get("seccompProfile")).get("type") not in ("RuntimeDefault", "Localhost"):
             yield from _remove(pointer, context, "seccompProfile")

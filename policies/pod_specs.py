@@ -56,13 +56,17 @@ def pod_specs(owner: ManifestObject) -> list[PodSpecAt]:
         for key in template_at.split("/")[1:]:
             template = mapping(mapping(template).get(key))
         pointer = template_at + "/spec"
-        found[pointer] = PodSpecAt(owner, pointer, mapping(template.get("spec")), mapping(template.get("metadata")))
+        found[pointer] = PodSpecAt(
+            owner, pointer, mapping(template.get("spec")), mapping(template.get("metadata"))
+        )
     for pointer, spec, parent in _by_shape(owner.value, "", {}):
         found.setdefault(pointer, PodSpecAt(owner, pointer, spec, mapping(parent.get("metadata"))))
     return [found[pointer] for pointer in sorted(found)]
 
 
-def _by_shape(value: object, pointer: str, parent: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+def _by_shape(
+    value: object, pointer: str, parent: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     if isinstance(value, dict):
         if any(_containers(value.get(name)) for name in CONTAINER_LISTS):
             yield pointer, value, parent
@@ -75,7 +79,9 @@ def _by_shape(value: object, pointer: str, parent: dict[str, Any]) -> Iterator[t
 
 
 def _containers(value: object) -> bool:
-    return isinstance(value, list) and any(isinstance(item, dict) and ("image" in item or "securityContext" in item) for item in value)
+    return isinstance(value, list) and any(
+        isinstance(item, dict) and ("image" in item or "securityContext" in item) for item in value
+    )
 
 
 def hidden_pod_specs(owner: ManifestObject) -> Iterator[Finding]:
@@ -83,9 +89,11 @@ def hidden_pod_specs(owner: ManifestObject) -> Iterator[Finding]:
     if owner.group == "" and owner.kind in _DATA_ONLY:
         return
     for pointer, text in _texts(owner.value, ""):
-        if pointer.endswith("/podSpecPatch") or ("\n" in text or "{" in text) and _HIDDEN.search(text):
+        if pointer.endswith("/podSpecPatch") or (("\n" in text or "{" in text) and _HIDDEN.search(text)):
             message = f"{owner.label} holds a pod spec as text at {pointer}"
-            yield rule("reading/hidden-pod-spec").finding(owner.path, owner.label, message, line=owner.line(pointer))
+            yield rule("reading/hidden-pod-spec").finding(
+                owner.path, owner.label, message, line=owner.line(pointer)
+            )
 
 
 def _texts(value: object, pointer: str) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,9 @@ _ESCALATING = frozenset({"escalate", "bind", "impersonate"})
 _EXEC = frozenset({"pods/exec", "pods/attach", "pods/portforward", "nodes/proxy", "pods/ephemeralcontainers"})
 _READS = frozenset({"get", "list", "watch", "*"})
 _ADMIN_ROLES = frozenset({"cluster-admin", "admin", "edit"})
-_EVERYBODY = frozenset({"system:anonymous", "system:unauthenticated", "system:authenticated", "system:serviceaccounts"})
+_EVERYBODY = frozenset(
+    {"system:anonymous", "system:unauthenticated", "system:authenticated", "system:serviceaccounts"}
+)
 
 
 def rights(owner: ManifestObject) -> Iterator[Finding]:
@@ -38,7 +40,11 @@ def _role_rule(owner: ManifestObject, index: int, granted: dict[str, Any]) -> It
     def found(name: str, message: str) -> Finding:
         return rule(name).finding(owner.path, where, f"{where} {message}", line=line)
 
-    if "*" in verbs or "*" in groups or any(r == "*" or r.startswith("*/") or r.endswith("/*") for r in resources):
+    if (
+        "*" in verbs
+        or "*" in groups
+        or any(r == "*" or r.startswith("*/") or r.endswith("/*") for r in resources)
+    ):
         yield found("rbac/wildcard", "grants by wildcard")
     if verbs & _ESCALATING:
         yield found("rbac/escalate", f"grants {', '.join(sorted(verbs & _ESCALATING))}")
@@ -54,12 +60,16 @@ def _binding(owner: ManifestObject) -> Iterator[Finding]:
     admin = name == "cluster-admin" or (owner.kind == "ClusterRoleBinding" and name in _ADMIN_ROLES)
     if role.get("kind") == "ClusterRole" and admin:
         message = f"{owner.label} gives {name} in {'the whole cluster' if owner.kind == 'ClusterRoleBinding' else owner.namespace}"
-        yield rule("rbac/cluster-admin").finding(owner.path, owner.label, message, line=owner.line("/roleRef"))
+        yield rule("rbac/cluster-admin").finding(
+            owner.path, owner.label, message, line=owner.line("/roleRef")
+        )
     for index, subject in enumerate(map(mapping, sequence(owner.value.get("subjects")))):
         who = str(subject.get("name"))
         if who in _EVERYBODY or who == "system:masters":
             message = f"{owner.label} gives {name} to {who}"
-            yield rule("rbac/anonymous").finding(owner.path, owner.label, message, line=owner.line(f"/subjects/{index}"))
+            yield rule("rbac/anonymous").finding(
+                owner.path, owner.label, message, line=owner.line(f"/subjects/{index}")
+            )
 
 
 def _webhooks(owner: ManifestObject) -> Iterator[Finding]:
@@ -69,4 +79,6 @@ def _webhooks(owner: ManifestObject) -> Iterator[Finding]:
             edit = owner.patch(SetValue(pointer=f"/webhooks/{index}/failurePolicy", value="Fail"))
             message = f"{where} is skipped when it does not answer"
             line = owner.line(f"/webhooks/{index}/failurePolicy")
-            yield rule("rbac/webhook-fails-open").finding(owner.path, where, message, line=line, remediations=edit)
+            yield rule("rbac/webhook-fails-open").finding(
+                owner.path, where, message, line=line, remediations=edit
+            )

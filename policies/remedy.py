@@ -19,13 +19,17 @@ class RemedyError(Exception):
 
 
 def apply(remediations: Iterable[Remediation], files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files after every edit, in order. Raises RemedyError for an edit without its target, and for a
-    ParameterChange: that one is for whoever renders the blueprint.
+    """The files after every edit, in order.
+
+    Raises RemedyError for an edit without its target, and for a ParameterChange: that one is for whoever renders
+    the blueprint.
     """
     result = dict(files)
     for remediation in remediations:
         if isinstance(remediation, ParameterChange):
-            raise RemedyError(f"parameter {remediation.parameter!r} is changed by rendering the blueprint again, not by an edit")
+            raise RemedyError(
+                f"parameter {remediation.parameter!r} is changed by rendering the blueprint again, not by an edit"
+            )
         if remediation.path not in result:
             raise RemedyError(f"{remediation.path} is not among the files")
         data = result[remediation.path]
@@ -59,7 +63,9 @@ def _patch(patch: ManifestPatch, data: bytes) -> bytes:
         if (found.kind, found.name) == (patch.object_kind, patch.object_name)
     ]
     if len(targets) != 1:
-        raise RemedyError(f"{patch.path} has {len(targets)} objects {patch.object_kind}/{patch.object_name}, not one")
+        raise RemedyError(
+            f"{patch.path} has {len(targets)} objects {patch.object_kind}/{patch.object_name}, not one"
+        )
     before = json.dumps(targets[0])
     for edit in patch.edits:
         _set(targets[0], edit, f"{patch.path} {patch.object_kind}/{patch.object_name}")
@@ -74,7 +80,14 @@ def _patch(patch: ManifestPatch, data: bytes) -> bytes:
 def dump_yaml(values: Iterable[Any]) -> bytes:
     """Documents as block-style YAML that our strict reader reads back as the same values, keys in their order."""
     texts = [
-        yaml.dump(value, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=4096, default_flow_style=False)
+        yaml.dump(
+            value,
+            Dumper=_PlainDumper,
+            sort_keys=False,
+            allow_unicode=True,
+            width=4096,
+            default_flow_style=False,
+        )
         for value in values
     ]
     return "---\n".join(texts).encode()

@@ -85,7 +85,7 @@ READING = _table(
     ("reading/hidden-pod-spec", HIGH, "A pod spec inside a string runs without having been judged.", "Write the pod spec as fields instead of as text."),
     ("reading/unjudged", MEDIUM, _UNREAD, "Leave the file out of the change, or write it in a form that is judged."),
     ("reading/unjudged-text", LOW, "Text for people; no engine has judged it.", "Nothing, if it is only for people to read."),
-    ("reading/scanner-switch", HIGH, "The change under review must not choose what is reviewed.", "Remove it; an exception is a signed waiver."),
+    ("reading/scanner-switch", MEDIUM, "The change under review must not choose what is reviewed.", "Remove it; an exception is a signed waiver."),
     ("reading/scanner-gap", HIGH, _UNREAD, "Correct what the engine could not parse, then scan again."),
 )  # fmt: skip
 
@@ -121,7 +121,6 @@ KUBERNETES = (
     *_table(
         RuleClass.POD_SECURITY,
         ("kubernetes/image-runs-as-root", HIGH, "The image's own user is root, so the kubelet refuses it under runAsNonRoot, or it runs as root.", "Use its unprivileged sibling, or set a user id that the image can run as."),
-        ("kubernetes/service-account-token", MEDIUM, "A mounted token lets whoever takes the pod talk to the API server.", "Set automountServiceAccountToken to false."),
         ("kubernetes/read-only-root", LOW, "A writable root file system lets an intruder leave tools behind.", "Set readOnlyRootFilesystem to true and mount emptyDir where the process writes."),
     ),
     *_table(
@@ -138,6 +137,7 @@ KUBERNETES = (
     ),
     *_table(
         RuleClass.RBAC,
+        ("kubernetes/service-account-token", MEDIUM, "A mounted token lets whoever takes the pod talk to the API server.", "Set automountServiceAccountToken to false."),
         ("rbac/wildcard", HIGH, "A wildcard grants also what does not exist yet.", "Name verbs, resources and API groups."),
         ("rbac/escalate", CRITICAL, "escalate, bind and impersonate let the subject give itself any right.", "Remove these verbs."),
         ("rbac/cluster-admin", CRITICAL, "The subject can do anything in the whole cluster.", "Bind a Role with the few rights that are needed."),
@@ -154,7 +154,7 @@ KUBERNETES = (
     ),
     *_table(
         RuleClass.OPEN_INGRESS,
-        ("kubernetes/network-policy", MEDIUM, "Without a NetworkPolicy every pod of the cluster can talk to these.", "Add a NetworkPolicy that selects the pods."),
+        ("kubernetes/network-policy", LOW, "Without a NetworkPolicy every pod of the cluster can talk to these.", "Add a NetworkPolicy that selects the pods."),
         ("kubernetes/network-policy-open", MEDIUM, "This NetworkPolicy admits every address to every port.", "Name the peers and ports that may talk to the pods."),
     ),
     *_table(
@@ -286,7 +286,8 @@ GITOPS = _table(
 REGO = _table(
     RuleClass.SCOPE,
     ("rego/unusable", CRITICAL, "A policy that cannot be evaluated would silently allow everything.", "Correct the policy; use only builtins that the engine has."),
-    ("rego/missing-change-annotation", MEDIUM, "An object without the change's marker cannot be traced to its sign-off.", "Add the annotation countersign/change."),
+    ("rego/denied", HIGH, "A policy of the user denies it.", "Do what the message asks for."),
+    ("rego/warned", LOW, "A policy of the user warns of it.", "Do what the message asks for."),
     ("rego/kube-system", HIGH, "Workloads in the control plane's namespaces share its rights.", "Use a namespace of the workload's own."),
     ("rego/single-replica-budget", MEDIUM, "A PodDisruptionBudget that allows no disruption blocks every node upgrade.", "Let at least one pod be disrupted."),
 )  # fmt: skip

@@ -13,21 +13,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from policies import documents, kubernetes_models
+from policies import kubernetes_models, rego
 from policies.change import CommitSha, Word
 from policies.checkov_rules import checkov_findings
 from policies.finding import Finding, ImageFacts
-from policies.images import image_findings
-from policies.kubernetes_objects import ManifestObject, objects_of, odd_items
-from policies.kubernetes_rules import surroundings, unguarded, workload
-from policies.pod_security_rules import namespace_level, pod_security
-from policies.pod_specs import hidden_pod_specs, pod_specs
-from policies.rbac_rules import rights
+from policies.kubernetes_judge import judge_manifests
+from policies.reading import MANIFEST_ENDINGS, is_hcl, is_manifest, switches, unread
 from policies.rules import ENGINE, rule, table_digest
 from policies.scanner.client import Scanner, ScannerFaultError, ScannerReport
-from policies.terraform_rules import HCL_ENDINGS, TerraformTree, judge_terraform
+from policies.terraform_rules import TerraformTree, judge_terraform
+from policies.workflow_rules import is_workflow, judge_workflow, read_workflow
 
-MANIFEST_ENDINGS = (".yaml", ".yml", ".json")
 Engine = Literal["checkov", "kubernetes-models", "rego"]
 
 
@@ -36,7 +32,9 @@ class ScanContext(Word):
 
     images: Mapping[str, ImageFacts] = Field(default={}, description="image repository -> facts")
     action_pins: Mapping[str, str] = Field(default={}, description="owner/action@tag -> full commit SHA")
-    allowed_registries: frozenset[str] = frozenset()
+    allowed_registries: frozenset[str] = Field(
+        default=frozenset(), description="such as docker.io or ghcr.io/acme"
+    )
     allowed_providers: frozenset[str] = Field(default=frozenset(), description="such as hashicorp/aws")
     allowed_modules: frozenset[str] = Field(default=frozenset(), description="prefixes of module sources")
     pod_security_level: Literal["baseline", "restricted"] = "restricted"
@@ -44,7 +42,12 @@ class ScanContext(Word):
     expected_commit: CommitSha | None = None
     rehearsal: bool = False
     allow_automated_sync: bool = False
-    without: frozenset[Engine] = Field(default=frozenset(), description="engines that this environment lacks, said aloud")
+    rego: Mapping[str, str] = Field(
+        default={}, description="the user's own policies: file name -> Rego v1 text"
+    )
+    without: frozenset[Engine] = Field(
+        default=frozenset(), description="engines that this environment lacks, said aloud"
+    )
 
 
 class ScanResult(Word):
@@ -56,75 +59,78 @@ class ScanResult(Word):
 
 
 def scan(
-    tree: Mapping[str, bytes], changed: AbstractSet[str], *, context: ScanContext, scanner: Scanner | None
+    tree: Mapping[str, bytes],
+    changed: AbstractSet[str],
+    *,
+    context: ScanContext,
+    scanner: Scanner | None,
+    base: Mapping[str, bytes] | None = None,
 ) -> ScanResult:
-    """Judge the resulting `tree` for the paths that the change adds, modifies or deletes.
+    """Judge the resulting `tree` for the paths that the change adds, modifies or deletes; `base` is the tree before.
 
-    Raises ScannerFaultError when checkov is missing without being named in `context.without`, or cannot be trusted.
+    Raises ScannerFaultError when checkov is missing without being named in `context.without`, or cannot be trusted,
+    and RegoFaultError for a policy that cannot be used.
     """
     present = {path for path in changed if path in tree}
-    terraform = TerraformTree.read({path: data for path, data in tree.items() if path.endswith(HCL_ENDINGS)})
-    ours = [*judge_terraform(terraform), *_manifests(tree, present, context)]
-    ours += _accounted(present)
+    ours = list(_ours(tree, present, changed, context, base))
     report = _checkov(tree, present, scanner, context)
     found = list(ours)
     if report:
-        found += checkov_findings(report, ours)
-        found += _gaps(report, {finding.path for finding in ours if finding.rule.startswith("reading/")})
-    charged = [finding for finding in found if _charged(finding.path, changed)]
+        known = {finding.path for finding in ours if finding.rule_class == "reading"}
+        found += [*checkov_findings(report, ours), *_gaps(report, known)]
     return ScanResult(
-        findings=_sorted_once(charged),
+        findings=_sorted_once(finding for finding in found if _charged(finding.path, changed)),
         engines=_engines(context, report),
         judged=tuple(sorted(present)),
     )
+
+
+def _ours(
+    tree: Mapping[str, bytes],
+    present: AbstractSet[str],
+    changed: AbstractSet[str],
+    context: ScanContext,
+    base: Mapping[str, bytes] | None,
+) -> Iterator[Finding]:
+    if any(map(is_hcl, changed)):
+        yield from judge_terraform(
+            _terraform(tree),
+            base=None if base is None else _terraform(base),
+            providers=context.allowed_providers,
+            modules=context.allowed_modules,
+        )
+    yield from judge_manifests(tree, present, context, _policies(context))
+    for path in sorted(present):
+        yield from switches(path, tree[path])
+        if is_workflow(path):
+            workflow, findings = read_workflow(path, tree[path])
+            yield from findings
+            if workflow:
+                yield from judge_workflow(workflow, context.action_pins)
+        elif not is_hcl(path) and not is_manifest(path):
+            yield from unread(path)
+
+
+def _terraform(tree: Mapping[str, bytes]) -> TerraformTree:
+    return TerraformTree.read({path: data for path, data in tree.items() if is_hcl(path)})
+
+
+def _policies(context: ScanContext) -> rego.RegoEngine | None:
+    if "rego" in context.without:
+        return None
+    return rego.RegoEngine((*rego.our_bundle(), *rego.load(context.rego)))
 
 
 def _charged(path: str, changed: AbstractSet[str]) -> bool:
     if path in changed:
         return True
     folder = posixpath.dirname(path)
-    return path.endswith(HCL_ENDINGS) and any(c.endswith(HCL_ENDINGS) and posixpath.dirname(c) == folder for c in changed)
+    return is_hcl(path) and any(is_hcl(other) and posixpath.dirname(other) == folder for other in changed)
 
 
 def _sorted_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     once = {(f.rule, f.path, f.resource, f.message): f for f in findings}
     return tuple(sorted(once.values(), key=lambda f: (f.path, f.line or 0, f.rule, f.resource, f.message)))
-
-
-def _manifests(tree: Mapping[str, bytes], present: AbstractSet[str], context: ScanContext) -> Iterator[Finding]:
-    objects: list[ManifestObject] = []
-    for path in sorted(present):
-        if not path.endswith(MANIFEST_ENDINGS) or path.endswith(HCL_ENDINGS) or path.startswith(".github/"):
-            continue
-        reading = documents.read(path, tree[path])
-        yield from reading.findings
-        for document in reading.documents:
-            yield from odd_items(document)
-            objects += objects_of(document)
-    for owner in objects:
-        yield from _object(owner, context)
-    yield from unguarded(objects)
-
-
-def _object(owner: ManifestObject, context: ScanContext) -> Iterator[Finding]:
-    level = context.pod_security_level
-    yield from hidden_pod_specs(owner)
-    yield from namespace_level(owner, level)
-    yield from surroundings(owner)
-    yield from rights(owner)
-    if "kubernetes-models" not in context.without:
-        yield from kubernetes_models.misfits(owner)
-    for at in pod_specs(owner):
-        yield from pod_security(at, level)
-        yield from workload(at)
-        yield from image_findings(at, context.images, context.allowed_registries, rehearsal=context.rehearsal)
-
-
-def _accounted(present: AbstractSet[str]) -> Iterator[Finding]:
-    """Files that no engine reads."""
-    for path in sorted(present):
-        if not path.endswith((*MANIFEST_ENDINGS, *HCL_ENDINGS)):
-            yield rule("reading/unjudged").finding(path, path, f"no engine reads {path}")
 
 
 def _checkov(
@@ -135,13 +141,14 @@ def _checkov(
             return None
         raise ScannerFaultError("there is no scanner, and nothing is judged without one")
     wanted = {path for path in present if path.endswith((*MANIFEST_ENDINGS, ".tf"))}
-    if any(path.endswith(HCL_ENDINGS) for path in present):
+    if any(map(is_hcl, present)):
         wanted |= {path for path in tree if path.endswith((".tf", ".tfvars"))}
     return scanner.scan({path: tree[path] for path in sorted(wanted)})
 
 
 def _gaps(report: ScannerReport, known: AbstractSet[str]) -> Iterator[Finding]:
-    for path in report.parsing_errors:
+    unread_workflows = [path for path in report.unread if is_workflow(path)]
+    for path in (*report.parsing_errors, *unread_workflows):
         if path not in known:
             yield rule("reading/scanner-gap").finding(path, path, f"{report.scanner} cannot parse {path}")
 
@@ -150,6 +157,8 @@ def _engines(context: ScanContext, report: ScannerReport | None) -> tuple[str, .
     engines = [f"{ENGINE}@{table_digest()[7:19]}"]
     if "kubernetes-models" not in context.without:
         engines.append(kubernetes_models.engine_name())
+    if "rego" not in context.without:
+        engines.append(rego.engine_name())
     if report:
         engines.append(report.scanner)
     return tuple(sorted(engines))

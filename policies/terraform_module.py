@@ -26,7 +26,13 @@ class Placed:
         return self.block.name
 
     def finding(
-        self, name: str, message: str, *, at: Block | None = None, attribute: str = "", fix: tuple[Remediation, ...] = ()
+        self,
+        name: str,
+        message: str,
+        *,
+        at: Block | None = None,
+        attribute: str = "",
+        fix: tuple[Remediation, ...] = (),
     ) -> Finding:
         """A finding on this block, at the line of an attribute or nested block."""
         where = at or self.block
@@ -35,7 +41,9 @@ class Placed:
 
     def set(self, attribute: str, expression: str | None, *nested: str) -> HclEdit:
         """The edit that gives an attribute (of a nested block) this expression, or removes it."""
-        return HclEdit(path=self.path, block=(*self.block.address, *nested), attribute=attribute, expression=expression)
+        return HclEdit(
+            path=self.path, block=(*self.block.address, *nested), attribute=attribute, expression=expression
+        )
 
     def append(self, text: str) -> HclEdit:
         """The edit that appends a nested block."""
@@ -60,7 +68,7 @@ class TerraformModule:
         return tuple(Placed(file.path, block) for file in self.files for block in file.blocks)
 
     def of(self, kind: str, *types: str) -> Iterator[Placed]:
-        """Top-level blocks such as of("resource", "aws_s3_bucket"); without types all of that kind."""
+        """Top-level blocks of a kind and, when types are given, of one of these types."""
         for placed in self.blocks:
             block = placed.block
             if block.type == kind and (not types or (block.labels and block.labels[0] in types)):
@@ -112,8 +120,9 @@ class TerraformModule:
         return bool(resolved == self.resolve(own.value)) and value is not None
 
     def policy(self, value: Any) -> list[dict[str, Any]] | None:  # noqa: ANN401 - any HCL value
-        """The statements of a policy given as jsonencode, JSON text or a reference to aws_iam_policy_document; None
-        when only Terraform can tell. Keys are those of the JSON policy language.
+        """The statements of a policy, in the keys of the JSON policy language; None when only Terraform can tell.
+
+        The policy may be jsonencode, JSON text or a reference to an aws_iam_policy_document.
         """
         value = self.resolve(value)
         if isinstance(value, str):
@@ -125,7 +134,9 @@ class TerraformModule:
             return [s for s in listed(value.get("Statement")) if isinstance(s, dict)]
         if isinstance(value, Unknown):
             for reference in value.references:
-                document = self.find(reference) if reference.startswith("data.aws_iam_policy_document.") else None
+                document = (
+                    self.find(reference) if reference.startswith("data.aws_iam_policy_document.") else None
+                )
                 if document:
                     return self.statements(document.block)
         return None
@@ -137,7 +148,10 @@ class TerraformModule:
             principals: dict[str, Any] = {}
             for principal in statement.nested("principals"):
                 kind = str(self.value(principal, "type"))
-                principals[kind] = (*listed(principals.get(kind)), *listed(self.value(principal, "identifiers")))
+                principals[kind] = (
+                    *listed(principals.get(kind)),
+                    *listed(self.value(principal, "identifiers")),
+                )
             condition: dict[str, Any] = {}
             for one in statement.nested("condition"):
                 test = condition.setdefault(str(self.value(one, "test")), {})

@@ -5,15 +5,18 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from policies.finding import Finding
 from policies.hcl import HclFile, read_hcl
+from policies.reading import HCL_ENDINGS
 from policies.rules import rule
+from policies.terraform_iam import rights, secrets
 from policies.terraform_module import TerraformModule
+from policies.terraform_network import network
 from policies.terraform_storage import storage
-
-HCL_ENDINGS = (".tf", ".tfvars", ".tf.json", ".hcl", ".tfvars.json")
+from policies.terraform_supply import execution, state, supply
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,9 @@ class TerraformTree:
     @classmethod
     def read(cls, tree: Mapping[str, bytes]) -> TerraformTree:
         """Parse each HCL file of the tree once."""
-        files = {path: read_hcl(path, data) for path, data in sorted(tree.items()) if path.endswith(HCL_ENDINGS)}
+        files = {
+            path: read_hcl(path, data) for path, data in sorted(tree.items()) if path.endswith(HCL_ENDINGS)
+        }
         folders: dict[str, list[HclFile]] = defaultdict(list)
         tfvars: dict[str, dict[str, object]] = defaultdict(dict)
         for path, file in files.items():
@@ -35,16 +40,44 @@ class TerraformTree:
                 folders[folder].append(file)
             elif name == "terraform.tfvars" or name.endswith(".auto.tfvars"):
                 tfvars[folder] |= {key: attribute.value for key, attribute in file.attributes.items()}
-        modules = {folder: TerraformModule(folder, tuple(found), tfvars[folder]) for folder, found in folders.items()}
+        modules = {
+            folder: TerraformModule(folder, tuple(found), tfvars[folder]) for folder, found in folders.items()
+        }
         return cls(modules, files)
 
 
-def judge_terraform(tree: TerraformTree) -> Iterator[Finding]:
-    """Every finding on the Terraform of a tree."""
+def judge_terraform(
+    tree: TerraformTree,
+    *,
+    base: TerraformTree | None,
+    providers: AbstractSet[str],
+    modules: AbstractSet[str],
+) -> Iterator[Finding]:
+    """Every finding on the Terraform of a tree; `base` is the tree before the change, where it is known."""
     for path, file in tree.files.items():
         yield from file.findings
         name = posixpath.basename(path)
         if name == "override.tf" or name.endswith("_override.tf"):
-            yield rule("terraform/override").finding(path, path, f"{path} overrides blocks of other files", line=1)
-    for module in tree.modules.values():
+            yield rule("terraform/override").finding(
+                path, path, f"{path} overrides blocks of other files", line=1
+            )
+    folders = set(tree.modules)
+    for folder, module in tree.modules.items():
+        yield from _twice(module)
+        yield from supply(module, folders, providers=providers, modules=modules)
+        yield from execution(module)
+        yield from state(module, base.modules.get(folder) if base else None)
         yield from storage(module)
+        yield from network(module)
+        yield from rights(module)
+        yield from secrets(module)
+
+
+def _twice(module: TerraformModule) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for placed in module.blocks:
+        if placed.block.type not in {"resource", "data", "module", "variable", "output"}:
+            continue
+        if placed.name in seen:
+            yield placed.finding("terraform/duplicate-block", "is defined twice")
+        seen.add(placed.name)

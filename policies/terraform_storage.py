@@ -13,8 +13,11 @@ SWITCHES = ("block_public_acls", "block_public_policy", "ignore_public_acls", "r
 _PUBLIC_ACLS = frozenset({"public-read", "public-read-write", "authenticated-read", "website"})
 _PUBLIC_GROUPS = ("/groups/global/AllUsers", "/groups/global/AuthenticatedUsers")
 _NARROWING = frozenset(
-    "aws:sourcevpc aws:sourcevpce aws:principalorgid aws:principalorgpaths aws:principalaccount aws:principalarn "
-    "aws:sourceaccount aws:sourcearn aws:sourceorgid aws:sourceowner aws:userid s3:dataaccesspointaccount".split()
+    str.split(
+        "aws:sourcevpc aws:sourcevpce aws:principalorgid aws:principalorgpaths aws:principalaccount "
+        "aws:principalarn aws:sourceaccount aws:sourcearn aws:sourceorgid aws:sourceowner aws:userid "
+        "s3:dataaccesspointaccount"
+    )
 )
 
 
@@ -23,7 +26,9 @@ def storage(module: TerraformModule) -> Iterator[Finding]:
     for bucket in module.of("resource", "aws_s3_bucket"):
         yield from _access_block(module, bucket)
         yield from _encryption(module, bucket)
-    for placed in module.of("resource", "aws_s3_bucket", "aws_s3_bucket_acl", "aws_s3_object", "aws_s3_bucket_object"):
+    for placed in module.of(
+        "resource", "aws_s3_bucket", "aws_s3_bucket_acl", "aws_s3_object", "aws_s3_bucket_object"
+    ):
         yield from _acl(module, placed)
     for placed in module.of("resource", "aws_s3_bucket", "aws_s3_bucket_policy", "aws_s3_access_point"):
         yield from _bucket_policy(module, placed)
@@ -55,7 +60,9 @@ def _access_block(module: TerraformModule, bucket: Placed) -> Iterator[Finding]:
     if _repeated(bucket):
         yield bucket.finding("terraform/s3-public-access-block", "has no public access block")
         return
-    yield bucket.finding("terraform/s3-public-access-block", "has no public access block", fix=(bucket.beside(text),))
+    yield bucket.finding(
+        "terraform/s3-public-access-block", "has no public access block", fix=(bucket.beside(text),)
+    )
 
 
 def _repeated(placed: Placed) -> bool:
@@ -84,7 +91,12 @@ def _acl(module: TerraformModule, placed: Placed) -> Iterator[Finding]:
     for grant in grants:
         uri = module.value(grant, "uri")
         if isinstance(uri, str) and uri.endswith(_PUBLIC_GROUPS):
-            yield placed.finding("terraform/s3-public-acl", f"grants rights to {uri.rpartition('/')[2]}", at=grant, attribute="uri")
+            yield placed.finding(
+                "terraform/s3-public-acl",
+                f"grants rights to {uri.rpartition('/')[2]}",
+                at=grant,
+                attribute="uri",
+            )
 
 
 def _bucket_policy(module: TerraformModule, placed: Placed) -> Iterator[Finding]:
@@ -101,7 +113,11 @@ def is_public(statement: dict[str, Any]) -> bool:
     if statement.get("Effect") != "Allow":
         return False
     principal = statement.get("Principal")
-    named = [p for value in principal.values() for p in listed(value)] if isinstance(principal, dict) else listed(principal)
+    named = (
+        [p for value in principal.values() for p in listed(value)]
+        if isinstance(principal, dict)
+        else listed(principal)
+    )
     everybody = "*" in named or statement.get("NotPrincipal") is not None
     return everybody and not _narrowed(statement.get("Condition"))
 
@@ -116,7 +132,11 @@ def _narrowed(condition: Any) -> bool:  # noqa: ANN401 - any HCL value
             plain = [str(value) for value in listed(values) if not isinstance(value, Unknown)]
             if str(key).lower() in _NARROWING and all(value.strip("*") for value in plain):
                 return True
-            if str(key).lower() == "aws:sourceip" and plain and not any(value.endswith("/0") for value in plain):
+            if (
+                str(key).lower() == "aws:sourceip"
+                and plain
+                and not any(value.endswith("/0") for value in plain)
+            ):
                 return True
     return False
 
@@ -143,11 +163,15 @@ def _module_inputs(module: TerraformModule, placed: Placed) -> Iterator[Finding]
     block = placed.block
     if module.value(block, "acl") in _PUBLIC_ACLS:
         fix = (placed.set("acl", '"private"'),)
-        yield placed.finding("terraform/module-public-storage", "asks its module for a public ACL", attribute="acl", fix=fix)
+        yield placed.finding(
+            "terraform/module-public-storage", "asks its module for a public ACL", attribute="acl", fix=fix
+        )
     for switch in SWITCHES:
         if switch in block.attributes and module.value(block, switch) in (False, "false"):
             fix = (placed.set(switch, "true"),)
-            yield placed.finding("terraform/module-public-storage", f"sets {switch} = false", attribute=switch, fix=fix)
+            yield placed.finding(
+                "terraform/module-public-storage", f"sets {switch} = false", attribute=switch, fix=fix
+            )
 
 
 def _volumes(module: TerraformModule) -> Iterator[Finding]:
@@ -156,33 +180,55 @@ def _volumes(module: TerraformModule) -> Iterator[Finding]:
         attribute = "encrypted" if placed.block.labels[0] == "aws_ebs_volume" else "enabled"
         default = attribute == "enabled"
         if not _true(module, placed.block, attribute, default=default):
-            yield placed.finding(name, "is not encrypted", attribute=attribute, fix=(placed.set(attribute, "true"),))
+            yield placed.finding(
+                name, "is not encrypted", attribute=attribute, fix=(placed.set(attribute, "true"),)
+            )
     for placed in module.of("resource", "aws_instance"):
         for disk in ("root_block_device", "ebs_block_device"):
             disks = placed.block.nested(disk)
             fix = (placed.set("encrypted", "true", disk),) if len(disks) == 1 else ()
             for block in disks:
                 if not _true(module, block, "encrypted"):
-                    yield placed.finding(name, f"has a {disk} that is not encrypted", at=block, attribute="encrypted", fix=fix)
+                    yield placed.finding(
+                        name, f"has a {disk} that is not encrypted", at=block, attribute="encrypted", fix=fix
+                    )
     for placed in module.of("resource", "aws_launch_template"):
         for block in placed.block.nested("block_device_mappings", "ebs"):
             if not _true(module, block, "encrypted"):
-                yield placed.finding(name, "has a volume that is not encrypted", at=block, attribute="encrypted")
+                yield placed.finding(
+                    name, "has a volume that is not encrypted", at=block, attribute="encrypted"
+                )
 
 
 def _databases(module: TerraformModule) -> Iterator[Finding]:
-    for placed in module.of("resource", "aws_db_instance", "aws_rds_cluster", "aws_docdb_cluster", "aws_neptune_cluster"):
-        replica = "replicate_source_db" in placed.block.attributes or "snapshot_identifier" in placed.block.attributes
+    for placed in module.of(
+        "resource", "aws_db_instance", "aws_rds_cluster", "aws_docdb_cluster", "aws_neptune_cluster"
+    ):
+        replica = (
+            "replicate_source_db" in placed.block.attributes
+            or "snapshot_identifier" in placed.block.attributes
+        )
         member = placed.block.labels[0] == "aws_db_instance" and replica
         if not member and not _true(module, placed.block, "storage_encrypted"):
             fix = (placed.set("storage_encrypted", "true"),)
-            yield placed.finding("terraform/database-encryption", "is not encrypted", attribute="storage_encrypted", fix=fix)
-    for placed in module.of("resource", "aws_db_instance", "aws_rds_cluster_instance", "aws_redshift_cluster"):
+            yield placed.finding(
+                "terraform/database-encryption", "is not encrypted", attribute="storage_encrypted", fix=fix
+            )
+    for placed in module.of(
+        "resource", "aws_db_instance", "aws_rds_cluster_instance", "aws_redshift_cluster"
+    ):
         if _true(module, placed.block, "publicly_accessible", unknown=False):
             fix = (placed.set("publicly_accessible", "false"),)
-            yield placed.finding("terraform/database-public", "is publicly accessible", attribute="publicly_accessible", fix=fix)
+            yield placed.finding(
+                "terraform/database-public",
+                "is publicly accessible",
+                attribute="publicly_accessible",
+                fix=fix,
+            )
 
 
-def _true(module: TerraformModule, block: Block, name: str, *, default: bool = False, unknown: bool = True) -> bool:
+def _true(
+    module: TerraformModule, block: Block, name: str, *, default: bool = False, unknown: bool = True
+) -> bool:
     value = module.value(block, name, default=default)
     return unknown if isinstance(value, Unknown) else value in (True, "true")

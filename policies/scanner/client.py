@@ -22,7 +22,9 @@ from policies.change import Digest, Word, digest_of
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent.parent
 MAX_ANSWER = 64 * 1024 * 1024
 # Our folder goes to the end of sys.path: whatever lies beside our package must not shadow the worker's libraries.
-_BOOT = "import sys, runpy; sys.path.append({root!r}); runpy.run_module('policies.scanner', run_name='__main__')"
+_BOOT = (
+    "import sys, runpy; sys.path.append({root!r}); runpy.run_module('policies.scanner', run_name='__main__')"
+)
 
 
 class ScannerFaultError(Exception):
@@ -80,7 +82,9 @@ class ScannerProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -111,7 +115,9 @@ class ScannerProcess:
         encoded = {path: base64.b64encode(data).decode() for path, data in files.items()}
         answer = self._answer(json.dumps({"id": self._id, "files": encoded}).encode() + b"\n", limit)
         if "error" in answer or answer.pop("id", None) != self._id:
-            raise ScannerFaultError(f"the scanner failed: {answer.get('error', 'it answered another request')}")
+            raise ScannerFaultError(
+                f"the scanner failed: {answer.get('error', 'it answered another request')}"
+            )
         try:
             report = ScannerReport.model_validate(answer)
         except ValidationError as error:
@@ -197,5 +203,7 @@ def account_for(report: ScannerReport, files: Mapping[str, bytes]) -> None:
     """Raise ScannerFaultError unless the report names exactly these files by their digests."""
     expected = {path: digest_of(data) for path, data in files.items()}
     if dict(report.files) != expected:
-        odd = sorted(path for path in {*report.files, *expected} if report.files.get(path) != expected.get(path))
+        odd = sorted(
+            path for path in {*report.files, *expected} if report.files.get(path) != expected.get(path)
+        )
         raise ScannerFaultError(f"the scanner does not account for {', '.join(odd[:5])}")

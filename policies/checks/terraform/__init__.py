@@ -1,0 +1,1 @@
+"""Checks of our own that checkov runs on Terraform."""

@@ -1,0 +1,349 @@
+"""GitHub workflows: what runs with which rights on whose content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from policies.documents import Document, read
+from policies.finding import Finding, Remediation, TextEdit
+from policies.kubernetes_objects import mapping, sequence
+from policies.rules import rule
+
+FOLDER = ".github/workflows/"
+_SHA = re.compile(r"[0-9a-f]{40}")
+_EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+# Fields of the event that whoever opens an issue, a pull request or a branch writes freely.
+_TAINTED = re.compile(
+    r"github\.event\.(issue|discussion)\.(title|body)|github\.event\.pull_request\.(title|body)"
+    r"|github\.event\.(comment|review|review_comment)\.body|github\.event\.pages\b.*page_name"
+    r"|github\.event\.(head_commit|commits\b.*)\.(message|author\.(email|name))|github\.event\.(head_)?commits?\.\*"
+    r"|github\.event\.(pull_request|workflow_run)\.head(_branch|\.ref|\.label|\.repo\.default_branch|_commit\..*)"
+    r"|github\.head_ref|github\.event\.workflow_run\.(display_title|head_repository\.description)"
+    r"|github\.event\.inputs\.|(?<![\w.])inputs\.|github\.event\.client_payload|toJSON\(\s*github(\.event)?\s*\)"
+)
+_STRANGERS = frozenset(
+    {
+        "pull_request_target",
+        "workflow_run",
+        "issue_comment",
+        "issues",
+        "discussion",
+        "discussion_comment",
+        "fork",
+        "watch",
+    }
+)
+_HEAD = re.compile(
+    r"github\.event\.pull_request\.(head|merge_commit)|github\.head_ref|refs/pull/|github\.event\.workflow_run\.head"
+)
+_SECRET = re.compile(r"\bsecrets\.(?!GITHUB_TOKEN\b)[A-Za-z_]\w*|\bsecrets\s*\[|toJSON\(\s*secrets\s*\)")
+_PIPE = re.compile(
+    r"\b(curl|wget)\b[^\n|]*\|\s*(sudo\s+)?(ba|z|da)?sh\b|\b(ba|z|da)?sh\s+(-c\s+)?[\"']?(<\(|\$\()\s*(curl|wget)\b"
+)
+_SCRIPT_INPUTS = {"actions/github-script": "script"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a job, with its pointer in the document."""
+
+    job: str
+    pointer: str
+    value: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """One workflow file."""
+
+    document: Document
+    value: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self.document.path
+
+    @property
+    def events(self) -> dict[str, Any]:
+        """Event -> its filter (empty when it has none)."""
+        on = self.value.get("on")
+        if isinstance(on, str):
+            return {on: {}}
+        if isinstance(on, list):
+            return {str(name): {} for name in on}
+        return {name: mapping(value) for name, value in mapping(on).items()}
+
+    @property
+    def jobs(self) -> dict[str, dict[str, Any]]:
+        """Job id -> job."""
+        return {name: mapping(job) for name, job in mapping(self.value.get("jobs")).items()}
+
+    def steps(self) -> Iterator[Step]:
+        """Every step of every job."""
+        for name, job in self.jobs.items():
+            for index, step in enumerate(sequence(job.get("steps"))):
+                yield Step(name, f"/jobs/{name}/steps/{index}", mapping(step))
+
+    def finding(
+        self, name: str, resource: str, message: str, pointer: str, fix: tuple[Remediation, ...] = ()
+    ) -> Finding:
+        """A finding at a pointer of this file."""
+        line = self.document.line_of(pointer)
+        return rule(name).finding(self.path, resource, f"{self.path}: {message}", line=line, remediations=fix)
+
+
+def read_workflow(path: str, data: bytes) -> tuple[Workflow | None, tuple[Finding, ...]]:
+    """The workflow of a file; or the findings that say why it cannot be judged."""
+    reading = read(path, data, on_key=True)
+    if reading.findings:
+        return None, reading.findings
+    value = reading.documents[0].value if len(reading.documents) == 1 else None
+    if not isinstance(value, dict):
+        return None, (rule("workflow/shape").finding(path, path, f"{path} is not one mapping", line=1),)
+    workflow = Workflow(reading.documents[0], value)
+    odd = tuple(_shape(workflow))
+    return (None, odd) if odd else (workflow, ())
+
+
+def _shape(workflow: Workflow) -> Iterator[Finding]:
+    if not workflow.events or not isinstance(workflow.value.get("on"), str | list | dict):
+        yield workflow.finding("workflow/shape", "on", "`on` names no event", "/on")
+    if not workflow.jobs:
+        yield workflow.finding("workflow/shape", "jobs", "there are no jobs", "/jobs")
+    for name, job in workflow.jobs.items():
+        if "uses" not in job and not (job.get("runs-on") and isinstance(job.get("steps"), list)):
+            yield workflow.finding(
+                "workflow/shape", f"job {name}", f"job {name} lacks runs-on or steps", f"/jobs/{name}"
+            )
+
+
+def judge_workflow(workflow: Workflow, action_pins: Mapping[str, str]) -> Iterator[Finding]:
+    """Every finding on one workflow; `action_pins` is owner/action@tag -> full commit SHA."""
+    yield from _pins(workflow, action_pins)
+    yield from _permissions(workflow)
+    yield from _strangers(workflow)
+    yield from _injection(workflow)
+    yield from _secrets(workflow)
+    yield from _runners(workflow)
+
+
+def _pins(workflow: Workflow, action_pins: Mapping[str, str]) -> Iterator[Finding]:
+    used = [
+        (step.job, f"{step.pointer}/uses", step.value["uses"])
+        for step in workflow.steps()
+        if "uses" in step.value
+    ]
+    used += [
+        (name, f"/jobs/{name}/uses", job["uses"]) for name, job in workflow.jobs.items() if "uses" in job
+    ]
+    for job, pointer, uses in used:
+        text = str(uses)
+        name, _, reference = text.partition("@")
+        if text.startswith("docker://"):
+            if "@sha256:" not in text:
+                yield workflow.finding(
+                    "workflow/container-digest", f"job {job} uses {text}", f"{text} has no digest", pointer
+                )
+        elif text.startswith("./") or _SHA.fullmatch(reference):
+            continue
+        else:
+            pin = action_pins.get(text)
+            fix = (
+                (
+                    TextEdit(
+                        path=workflow.path, old=f"uses: {text}\n", new=f"uses: {name}@{pin} # {reference}\n"
+                    ),
+                )
+                if pin
+                else ()
+            )
+            message = f"{text} is not pinned by a full commit SHA"
+            yield workflow.finding(
+                "workflow/unpinned-action", f"job {job} uses {text}", message, pointer, fix
+            )
+    for job, body in workflow.jobs.items():
+        services = [mapping(service) for service in mapping(body.get("services")).values()]
+        container = body.get("container")
+        for box in [{"image": container} if isinstance(container, str) else mapping(container), *services]:
+            image = str(box.get("image") or "")
+            if image and "@sha256:" not in image:
+                yield workflow.finding(
+                    "workflow/container-digest",
+                    f"job {job} image {image}",
+                    f"{image} has no digest",
+                    f"/jobs/{job}",
+                )
+
+
+def _permissions(workflow: Workflow) -> Iterator[Finding]:
+    top = workflow.value.get("permissions")
+    if top is None and any("permissions" not in job for job in workflow.jobs.values()):
+        yield workflow.finding(
+            "workflow/permissions-missing",
+            "permissions",
+            "has no top-level permissions",
+            "/on",
+            _read_only(workflow),
+        )
+    places = [("permissions", "/permissions", top)]
+    places += [
+        (f"job {name}", f"/jobs/{name}/permissions", job.get("permissions"))
+        for name, job in workflow.jobs.items()
+    ]
+    for resource, pointer, value in places:
+        if value == "write-all":
+            yield workflow.finding(
+                "workflow/permissions-write-all", resource, f"{resource} is write-all", pointer
+            )
+
+
+def _read_only(workflow: Workflow) -> tuple[TextEdit, ...]:
+    # `jobs:` at the start of a line occurs once in a workflow that our reader accepts, unless a block of text holds it
+    return (TextEdit(path=workflow.path, old="\njobs:\n", new="\npermissions:\n  contents: read\n\njobs:\n"),)
+
+
+def _strangers(workflow: Workflow) -> Iterator[Finding]:
+    events = workflow.events
+    risky = {"pull_request_target", "workflow_run"} & set(events)
+    for step in workflow.steps():
+        uses, given = str(step.value.get("uses", "")), mapping(step.value.get("with"))
+        wanted = " ".join(str(given.get(key, "")) for key in ("ref", "repository"))
+        checks_out = uses.startswith("actions/checkout@") and _HEAD.search(wanted)
+        fetches = _HEAD.search(str(step.value.get("run", ""))) or "gh pr checkout" in str(
+            step.value.get("run", "")
+        )
+        if risky and (checks_out or fetches):
+            message = f"{', '.join(sorted(risky))} checks out what a stranger wrote"
+            yield workflow.finding("workflow/pull-request-target", f"job {step.job}", message, step.pointer)
+    for event in sorted(set(events) & _STRANGERS):
+        yield workflow.finding(
+            "workflow/dangerous-trigger", f"on {event}", f"is started by {event}", f"/on/{event}"
+        )
+
+
+def _injection(workflow: Workflow) -> Iterator[Finding]:
+    for step in workflow.steps():
+        uses = str(step.value.get("uses", "")).partition("@")[0]
+        scripts = [("run", step.value.get("run"))]
+        if uses in _SCRIPT_INPUTS:
+            key = _SCRIPT_INPUTS[uses]
+            scripts.append((f"with/{key}", mapping(step.value.get("with")).get(key)))
+        for key, script in scripts:
+            for expression in _EXPRESSION.findall(script if isinstance(script, str) else ""):
+                if _TAINTED.search(expression):
+                    message = f"${{{{{expression}}}}} is put into a script"
+                    yield workflow.finding(
+                        "workflow/script-injection", f"job {step.job}", message, f"{step.pointer}/{key}"
+                    )
+        if _PIPE.search(str(step.value.get("run", ""))):
+            yield workflow.finding(
+                "workflow/pipe-to-shell",
+                f"job {step.job}",
+                "a download is piped to a shell",
+                f"{step.pointer}/run",
+            )
+    for pointer, env in _environments(workflow):
+        if str(env.get("ACTIONS_ALLOW_UNSECURE_COMMANDS", "")).lower() == "true":
+            yield workflow.finding(
+                "workflow/unsecure-commands", "env", "allows unsecure commands", f"{pointer}/env"
+            )
+
+
+def _environments(workflow: Workflow) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "", mapping(workflow.value.get("env"))
+    for name, job in workflow.jobs.items():
+        yield f"/jobs/{name}", mapping(job.get("env"))
+    for step in workflow.steps():
+        yield step.pointer, mapping(step.value.get("env"))
+
+
+def _secrets(workflow: Workflow) -> Iterator[Finding]:
+    for name, job in workflow.jobs.items():
+        if job.get("secrets") == "inherit":
+            yield workflow.finding(
+                "workflow/secrets-inherit", f"job {name}", "passes on every secret", f"/jobs/{name}/secrets"
+            )
+        started = "pull_request" in workflow.events and "github.event_name" not in str(job.get("if", ""))
+        if started and _SECRET.search(_expressions(job)):
+            message = f"job {name} uses a secret and is started by pull requests"
+            yield workflow.finding("workflow/secrets-to-fork", f"job {name}", message, f"/jobs/{name}")
+
+
+def _expressions(value: object) -> str:
+    if isinstance(value, str):
+        return " ".join(_EXPRESSION.findall(value))
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return " ".join(_expressions(child) for child in children)
+
+
+def _runners(workflow: Workflow) -> Iterator[Finding]:
+    if not {"pull_request", "pull_request_target"} & set(workflow.events):
+        return
+    for name, job in workflow.jobs.items():
+        runs_on = job.get("runs-on")
+        labels = [str(label) for label in (runs_on if isinstance(runs_on, list) else [runs_on])]
+        if "self-hosted" in labels or (
+            isinstance(runs_on, dict) and "self-hosted" in str(runs_on.get("labels"))
+        ):
+            message = f"job {name} runs a pull request's code on a self-hosted runner"
+            yield workflow.finding(
+                "workflow/self-hosted-runner", f"job {name}", message, f"/jobs/{name}/runs-on"
+            )
+
+
+def triggered_by(tree: Mapping[str, bytes], event: str, *, branch: str = "") -> list[Finding]:
+    """Which workflows of a tree a `push` or `pull_request` (or dispatch) would start, with the token's rights. LOW."""
+    found = []
+    for path in sorted(tree):
+        if not is_workflow(path):
+            continue
+        workflow, _ = read_workflow(path, tree[path])
+        if workflow is None or event not in workflow.events:
+            continue
+        if branch and not _admits(workflow.events[event], branch):
+            continue
+        jobs = "; ".join(f"job {name}: {_rights(workflow, job)}" for name, job in workflow.jobs.items())
+        found.append(
+            workflow.finding(
+                "workflow/triggered", f"on {event}", f"a {event} starts it ({jobs})", f"/on/{event}"
+            )
+        )
+    return found
+
+
+def _admits(event: Mapping[str, Any], branch: str) -> bool:
+    """Whether the event's branch filters let a branch through, as GitHub's `*` and `**` mean it."""
+    ignored, wanted = sequence(event.get("branches-ignore")), sequence(event.get("branches"))
+    if any(_glob(str(pattern), branch) for pattern in ignored):
+        return False
+    if not wanted:
+        return "tags" not in event
+    admitted = False
+    for pattern in map(str, wanted):
+        if _glob(pattern.removeprefix("!"), branch):
+            admitted = not pattern.startswith("!")
+    return admitted
+
+
+def _glob(pattern: str, branch: str) -> bool:
+    parts = re.split(r"(\*\*|\*|\?)", pattern)
+    words = {"**": ".*", "*": "[^/]*", "?": "[^/]?"}
+    return re.fullmatch("".join(words.get(part, re.escape(part)) for part in parts), branch) is not None
+
+
+def _rights(workflow: Workflow, job: Mapping[str, Any]) -> str:
+    value = job.get("permissions", workflow.value.get("permissions"))
+    if value is None:
+        return "the repository's default rights"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {level}" for name, level in sorted(value.items())) or "no rights"
+    return str(value)
+
+
+def is_workflow(path: str) -> bool:
+    """Whether GitHub would read this path as a workflow."""
+    return path.startswith(FOLDER) and path.count("/") == 2 and path.endswith((".yml", ".yaml"))
