@@ -128,9 +128,19 @@ def read_hcl(path: str, data: bytes) -> HclFile:
     reader = _Reader(path, source)
     body = next((child for child in root.children if child.type == "body"), None)
     attributes, blocks = reader.body(body, 0) if body else ({}, ())
-    if reader.findings:
-        return HclFile(path, findings=tuple(reader.findings))
-    return HclFile(path, blocks, attributes)
+    findings = (*reader.findings, *_mislabelled(path, blocks))
+    return HclFile(path, findings=findings) if findings else HclFile(path, blocks, attributes)
+
+
+_LABELS = {"resource": 2, "data": 2, "ephemeral": 2, "module": 1, "variable": 1, "output": 1, "provider": 1, "terraform": 0, "locals": 0}
+
+
+def _mislabelled(path: str, blocks: tuple[Block, ...]) -> Iterator[Finding]:
+    """Top-level blocks of a .tf file with another number of labels than Terraform wants."""
+    for block in blocks if path.endswith(".tf") else ():
+        if len(block.labels) != _LABELS.get(block.type, len(block.labels)):
+            message = f"{path}:{block.line} {block.type} needs {_LABELS[block.type]} labels"
+            yield rule("reading/syntax").finding(path, path, message, line=block.line)
 
 
 def _first_error(root: Node) -> int:

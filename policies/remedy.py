@@ -45,8 +45,9 @@ def apply(remediations: Iterable[Remediation], files: Mapping[str, bytes]) -> di
 def _text(edit: TextEdit, data: bytes) -> bytes:
     text = data.decode()
     count = text.count(edit.old)
-    if count == 0 and edit.new in text:
-        return data
+    done = text.count(edit.new) if edit.new else 0
+    if done and count == done * edit.new.count(edit.old):
+        return data  # each `old` that is left is a part of the `new` that stands there already
     if count != 1:
         raise RemedyError(f"{edit.old!r} occurs {count} times in {edit.path}, not once")
     return text.replace(edit.old, edit.new).encode()

@@ -78,6 +78,11 @@ class TerraformModule:
         """The block with Terraform's address `name`."""
         return next((placed for placed in self.blocks if placed.name == name), None)
 
+    def free_name(self, kind: str, name: str) -> str:
+        """`name`, or `name_2`, `name_3` ... when a resource of this type already has it."""
+        candidates = (name, *(f"{name}_{number}" for number in range(2, 100)))
+        return next(free for free in candidates if self.find(f"{kind}.{free}") is None)
+
     @cached_property
     def _known(self) -> dict[str, Any]:
         known: dict[str, Any] = {}

@@ -153,9 +153,9 @@ def _secrets_encryption(module: TerraformModule, placed: Placed) -> Iterator[Fin
     if any("secrets" in listed(module.value(block, "resources", ("secrets",))) for block in configured):
         return
     keys = list(module.of("resource", "aws_kms_key"))
-    name = placed.block.labels[1]
-    key = keys[0].name if len(keys) == 1 else f"aws_kms_key.{name}_secrets"
-    edits = [] if len(keys) == 1 else [placed.beside(_KEY.format(name=f"{name}_secrets"))]
+    name = module.free_name("aws_kms_key", f"{placed.block.labels[1]}_secrets")
+    key = keys[0].name if len(keys) == 1 else f"aws_kms_key.{name}"
+    edits = [] if len(keys) == 1 else [placed.beside(_KEY.format(name=name))]
     edits.append(
         placed.append(
             f'encryption_config {{\n  resources = ["secrets"]\n\n  provider {{\n    key_arn = {key}.arn\n  }}\n}}'

@@ -54,7 +54,7 @@ def _access_block(module: TerraformModule, bucket: Placed) -> Iterator[Finding]:
         for placed in blocks:
             yield from _switched_off(module, placed, "s3-public-access-block")
         return
-    name = bucket.block.labels[1]
+    name = module.free_name("aws_s3_bucket_public_access_block", bucket.block.labels[1])
     lines = "\n".join(f"  {switch.ljust(23)} = true" for switch in SWITCHES)
     text = f'resource "aws_s3_bucket_public_access_block" "{name}" {{\n  bucket                  = {bucket.name}.id\n{lines}\n}}'
     if _repeated(bucket):
@@ -147,7 +147,7 @@ def _encryption(module: TerraformModule, bucket: Placed) -> Iterator[Finding]:
     for placed in module.of("resource", "aws_s3_bucket_server_side_encryption_configuration"):
         if module.refers(placed.block.value("bucket"), bucket, "bucket"):
             return
-    name = bucket.block.labels[1]
+    name = module.free_name("aws_s3_bucket_server_side_encryption_configuration", bucket.block.labels[1])
     text = (
         f'resource "aws_s3_bucket_server_side_encryption_configuration" "{name}" {{\n  bucket = {bucket.name}.id\n\n  rule {{\n'
         f'    apply_server_side_encryption_by_default {{\n      sse_algorithm = "aws:kms"\n    }}\n    bucket_key_enabled = true\n  }}\n}}'

@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 
 from policies.finding import Finding
 from policies.hcl import Block
+from policies.rules import rule
 from policies.terraform_module import Placed, TerraformModule
 
 _BUILT_IN = frozenset({"terraform.io/builtin/terraform"})
@@ -142,14 +143,15 @@ def state(module: TerraformModule, base: TerraformModule | None) -> Iterator[Fin
         )
     for placed in module.of("import"):
         yield placed.finding("terraform/import", f"imports {_text(placed.block, 'to')}")
-    mine = dict(_backends(module))
-    for placed, shape in mine.items():
-        if placed.block.type == "terraform" and shape[0] == "local":
+    mine = _backends(module)
+    for placed, (kind, _) in mine:
+        if kind == "local":
             yield placed.finding("terraform/local-backend", "keeps its state on the runner's disk")
-    if base is not None and base.blocks and list(mine.values()) != [shape for _, shape in _backends(base)]:
-        where = next(iter(mine), next(iter(module.blocks), None))
-        if where is not None:
-            yield where.finding("terraform/backend", "has another backend than before the change")
+    before = _backends(base) if base and base.blocks else mine
+    if [shape for _, shape in mine] != [shape for _, shape in before]:
+        path = next((placed.path for placed, _ in mine), module.files[0].path)
+        message = f"{module.folder or 'the root folder'} has another backend than before the change"
+        yield rule("terraform/backend").finding(path, module.folder or ".", message)
 
 
 def _text(block: Block, name: str) -> str:
@@ -161,12 +163,10 @@ _Shape = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def _backends(module: TerraformModule) -> list[tuple[Placed, _Shape]]:
+    """Each backend's kind (`s3`, `local`, `cloud`) and arguments as text."""
     found = []
     for placed in module.of("terraform"):
-        for kind in ("backend", "cloud"):
-            for block in placed.block.nested(kind):
-                arguments = tuple(
-                    sorted((name, attribute.text) for name, attribute in block.attributes.items())
-                )
-                found.append((placed, ("/".join((*block.labels, kind)[:1]), arguments)))
+        for block in (*placed.block.nested("backend"), *placed.block.nested("cloud")):
+            arguments = tuple(sorted((name, attribute.text) for name, attribute in block.attributes.items()))
+            found.append((placed, ((*block.labels, block.type)[0], arguments)))
     return found

@@ -61,6 +61,7 @@ class Workflow:
 
     document: Document
     value: dict[str, Any]
+    text: str
 
     @property
     def path(self) -> str:
@@ -104,7 +105,7 @@ def read_workflow(path: str, data: bytes) -> tuple[Workflow | None, tuple[Findin
     value = reading.documents[0].value if len(reading.documents) == 1 else None
     if not isinstance(value, dict):
         return None, (rule("workflow/shape").finding(path, path, f"{path} is not one mapping", line=1),)
-    workflow = Workflow(reading.documents[0], value)
+    workflow = Workflow(reading.documents[0], value, data.decode())
     odd = tuple(_shape(workflow))
     return (None, odd) if odd else (workflow, ())
 
@@ -140,31 +141,18 @@ def _pins(workflow: Workflow, action_pins: Mapping[str, str]) -> Iterator[Findin
     used += [
         (name, f"/jobs/{name}/uses", job["uses"]) for name, job in workflow.jobs.items() if "uses" in job
     ]
-    for job, pointer, uses in used:
+    lines = workflow.text.split("\n")
+    for job, pointer, uses in sorted(used, key=lambda use: workflow.document.line_of(use[1])):
         text = str(uses)
-        name, _, reference = text.partition("@")
+        where = f"job {job} {pointer.removeprefix(f'/jobs/{job}/')}"
         if text.startswith("docker://"):
             if "@sha256:" not in text:
-                yield workflow.finding(
-                    "workflow/container-digest", f"job {job} uses {text}", f"{text} has no digest", pointer
-                )
-        elif text.startswith("./") or _SHA.fullmatch(reference):
-            continue
-        else:
+                yield workflow.finding("workflow/container-digest", where, f"{text} has no digest", pointer)
+        elif not text.startswith("./") and not _SHA.fullmatch(text.partition("@")[2]):
             pin = action_pins.get(text)
-            fix = (
-                (
-                    TextEdit(
-                        path=workflow.path, old=f"uses: {text}\n", new=f"uses: {name}@{pin} # {reference}\n"
-                    ),
-                )
-                if pin
-                else ()
-            )
+            fix = (_pin(workflow, lines, workflow.document.line_of(pointer) - 1, text, pin),) if pin else ()
             message = f"{text} is not pinned by a full commit SHA"
-            yield workflow.finding(
-                "workflow/unpinned-action", f"job {job} uses {text}", message, pointer, fix
-            )
+            yield workflow.finding("workflow/unpinned-action", where, message, pointer, fix)
     for job, body in workflow.jobs.items():
         services = [mapping(service) for service in mapping(body.get("services")).values()]
         container = body.get("container")
@@ -177,6 +165,22 @@ def _pins(workflow: Workflow, action_pins: Mapping[str, str]) -> Iterator[Findin
                     f"{image} has no digest",
                     f"/jobs/{job}",
                 )
+
+
+def _pin(workflow: Workflow, lines: list[str], at: int, uses: str, pin: str) -> TextEdit:
+    """The edit of one line, with as many lines before it as make it unique; `lines` is changed along.
+
+    Each edit fits the text that the edits of the lines above have left, so they are applied in the order of lines.
+    """
+    name, _, reference = uses.partition("@")
+    pinned = lines[at].replace(uses, f"{name}@{pin}")
+    pinned += "" if "#" in pinned else f" # {reference}"
+    text, start = "\n".join(lines), at
+    while start > 0 and text.count("\n".join(lines[start : at + 1]) + "\n") > 1:
+        start -= 1
+    old = "\n".join(lines[start : at + 1]) + "\n"
+    lines[at] = pinned
+    return TextEdit(path=workflow.path, old=old, new="\n".join(lines[start : at + 1]) + "\n")
 
 
 def _permissions(workflow: Workflow) -> Iterator[Finding]:
