@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,7 +27,11 @@ SOURCES = Path(__file__).resolve().parent
 KUBERNETES = "v1.36.3"
 KWOK = "v0.8.0"
 ARGOCD = "v3.2.6"
-NEO4J_BY_JAVA = {21: "2026.09.0", 17: "5.26.18"}  # oldest Java that runs it -> version
+# Oldest Java that runs it -> version and main class.
+NEO4J_BY_JAVA = {
+    21: ("2026.09.0", "org.neo4j.server.Neo4jCommunity"),
+    17: ("5.26.18", "org.neo4j.server.CommunityEntryPoint"),
+}
 JAVA_HOMES = Path("/usr/lib/jvm")  # where Linux distributions put theirs
 
 
@@ -49,7 +53,7 @@ class Java:
 
 @dataclass(frozen=True)
 class Binaries:
-    """Everything that the rig starts. All paths exist."""
+    """Everything that the rig starts; all paths exist. `neo4j_main` is the server's Java class."""
 
     kubernetes: Path
     kwok: Path
@@ -57,6 +61,7 @@ class Binaries:
     argocd: Path
     argocd_crds: Path
     neo4j_jars: Path
+    neo4j_main: str
     java: Path
 
 
@@ -72,14 +77,14 @@ class Part:
         return cache / f"{self.name}-{hashlib.sha256(self.ingredients.encode()).hexdigest()[:16]}"
 
 
-def cache_folder(environment: dict[str, str]) -> Path:
+def cache_folder(environment: Mapping[str, str]) -> Path:
     """Where built parts lie, by the process's environment."""
     if chosen := environment.get("COUNTERSIGN_RIG_CACHE"):
         return Path(chosen).resolve()
     return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve() / "countersign" / "rig"
 
 
-def find_java(environment: dict[str, str]) -> Java:
+def find_java(environment: Mapping[str, str]) -> Java:
     """The newest Java of JAVA_HOME, the PATH and the distribution's folder; ToolMissing below 17."""
     candidates = [Path(environment["JAVA_HOME"]) / "bin" / "java"] if environment.get("JAVA_HOME") else []
     if on_path := shutil.which("java"):
@@ -122,12 +127,16 @@ def _go() -> str:
 
 def parts(java: Java) -> list[Part]:
     """Every part of the rig, in the order in which they are built."""
-    neo4j = NEO4J_BY_JAVA[max(oldest for oldest in NEO4J_BY_JAVA if oldest <= java.major)]
+    neo4j, _ = _neo4j(java)
     return [
         Part("kubernetes", KUBERNETES + KWOK + _sources("kubernetes"), _build_kubernetes),
         Part("argocd", ARGOCD + _sources("argocd"), _build_argocd),
         Part("neo4j", neo4j + _sources("neo4j"), lambda folder: _build_neo4j(folder, neo4j)),
     ]
+
+
+def _neo4j(java: Java) -> tuple[str, str]:
+    return NEO4J_BY_JAVA[max(oldest for oldest in NEO4J_BY_JAVA if oldest <= java.major)]
 
 
 def _sources(name: str) -> str:
@@ -170,7 +179,7 @@ def _module_folder(module: str, cwd: Path) -> Path:
     return Path(json.loads(said)["Dir"])
 
 
-def build(cache: Path, environment: dict[str, str], *, say: Callable[[str], None]) -> Binaries:
+def build(cache: Path, environment: Mapping[str, str], *, say: Callable[[str], None]) -> Binaries:
     """Build every part that the cache lacks; ToolMissing or BuildFailed if one cannot be."""
     java = find_java(environment)
     for part in parts(java):
@@ -203,6 +212,7 @@ def binaries(cache: Path, java: Java) -> Binaries:
         argocd=folders["argocd"] / "argocd",
         argocd_crds=folders["argocd"] / "crds.yaml",
         neo4j_jars=folders["neo4j"] / "jars",
+        neo4j_main=_neo4j(java)[1],
         java=java.program,
     )
 
@@ -234,7 +244,7 @@ def main() -> int:
         say(str(failed))
         return 1
     for name, path in asdict(built).items():
-        print(f"{name:16} {path}")
+        print(f"{name:15} {path}")
     return 0
 
 

@@ -7,9 +7,9 @@ import (
 	"os"
 	_ "time/tzdata" // CronJobs may name a time zone, and a bare machine has no zone files
 
-	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
+	"k8s.io/client-go/util/keyutil"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
@@ -21,33 +21,41 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 )
 
-// Built on demand: each constructor registers flags and feature gates of its own.
-var programs = map[string]func() *cobra.Command{
-	"kube-apiserver":          apiserver.NewAPIServerCommand,
-	"kube-controller-manager": controllers.NewControllerManagerCommand,
-	"kube-scheduler":          scheduler.NewSchedulerCommand,
-}
-
 func main() {
 	if len(os.Args) < 2 {
-		fatal("usage: kubernetes etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubectl ARGUMENT...")
+		fatal("usage: kubernetes PROGRAM ARGUMENT...")
 	}
-	program, arguments := os.Args[1], os.Args[1:]
-	switch program {
+	os.Args = os.Args[1:] // the programs name themselves, and kubectl finds its plugins, by os.Args
+	switch program := os.Args[0]; program {
 	case "etcd":
-		etcdmain.Main(arguments)
+		etcdmain.Main(os.Args)
+	case "kube-apiserver":
+		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
+	case "kube-controller-manager":
+		os.Exit(cli.Run(controllers.NewControllerManagerCommand()))
+	case "kube-scheduler":
+		os.Exit(cli.Run(scheduler.NewSchedulerCommand()))
 	case "kubectl":
-		os.Args = arguments // kubectl looks for its plugins by os.Args
-		if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
-			util.CheckErr(err)
-		}
+		util.CheckErr(cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()))
+	case "service-account-key":
+		writeServiceAccountKey(os.Args[1:])
 	default:
-		build, known := programs[program]
-		if !known {
-			fatal("unknown program: " + program)
-		}
-		os.Args = arguments // the servers print their own name in usage and errors
-		os.Exit(cli.Run(build()))
+		fatal("unknown program: " + program)
+	}
+}
+
+// writeServiceAccountKey makes the key pair that the API server signs service account tokens with. It is here
+// because a bare machine may have no other tool that makes one.
+func writeServiceAccountKey(arguments []string) {
+	if len(arguments) != 1 {
+		fatal("usage: kubernetes service-account-key FILE")
+	}
+	pem, err := keyutil.MakeEllipticPrivateKeyPEM()
+	if err == nil {
+		err = keyutil.WriteKey(arguments[0], pem)
+	}
+	if err != nil {
+		fatal(err.Error())
 	}
 }
 
