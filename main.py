@@ -1,1 +1,243 @@
-def entry() -> None: ...
+"""The launcher: the command line and the composition root.
+
+Exit codes: 0 applied (with --dry-run: signed), 3 refused or escalated, 2 usage, configuration or a goal
+not understood, 1 fault. Imports stand inside the commands so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="countersign",
+    help="A crew of agents that changes infrastructure, and cannot change a byte that Security has not signed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+sandbox = typer.Typer(help="The rehearsal GitHub and cluster, kept running between runs.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(sandbox, name="sandbox")
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
+StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Keep the gate's folder and the runs under this folder.")]
+Profile = Annotated[str | None, typer.Option(help="sandbox, default, production, or a profile's .toml file.")]
+RunName = Annotated[str, typer.Argument(help="A run id, a unique beginning of one, or `last`.")]
+
+
+@app.command()
+def run(  # noqa: PLR0913 - one parameter per option of the contract
+    goal: Annotated[str | None, typer.Argument(help="What you want, in Korean or English. Without it: $GOAL.")] = None,
+    profile: Profile = None,
+    model: Annotated[str | None, typer.Option(help="offline, or a CrewAI model id such as openai/gpt-4.1.")] = None,
+    lang: Annotated[str | None, typer.Option(help="Language of the report: ko or en. Default: the goal's.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Up to the first sign-off; no effect anywhere.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Answer yes, where the profile says unattended = true.")] = False,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with this run.")] = None,
+) -> None:
+    """Bring a goal to GitHub and the cluster, signed."""
+    from tools.launch import commands  # noqa: PLC0415
+
+    if lang not in {None, "ko", "en"}:
+        fail(f"--lang is ko or en, not {lang!r}")
+    text = goal if goal is not None else os.environ.get("GOAL", "")
+    document, code = commands.run(
+        text, profile=profile, model=model, lang=lang, dry_run=dry_run, yes=yes, state_dir=state_dir, resume=resume, quiet=as_json
+    )
+    answer(document, document["report"], as_json=as_json)
+    leave(code)
+
+
+@app.command()
+def runs(*, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """List the runs."""
+    from tools.launch import commands  # noqa: PLC0415
+
+    found = commands.runs(state_dir)
+    lines = [f"{r['run_id']}  {r['status']:14}  {r['goal'][:80]}" for r in found]
+    answer({"runs": found}, "\n".join(lines) or "no runs yet", as_json=as_json)
+
+
+@app.command()
+def show(run_id: RunName = "last", *, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Show a run: plan, negotiation, sign-offs, receipts, report."""
+    from tools.launch import commands  # noqa: PLC0415
+
+    document, text = commands.show(run_id, state_dir)
+    answer(document, text, as_json=as_json)
+
+
+@app.command()
+def trace(run_id: RunName = "last", *, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Draw a run's trace as a waterfall."""
+    from tools.launch import commands  # noqa: PLC0415
+
+    document, text = commands.trace(run_id, state_dir)
+    answer(document, text, as_json=as_json)
+
+
+@app.command()
+def verify(
+    signoff: Annotated[Path, typer.Argument(help="signoff.sigstore.json of a changeset folder.")],
+    *,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Check a sign-off: envelope, manifest, and that the folder holds exactly the signed bytes."""
+    from tools.launch import commands  # noqa: PLC0415
+
+    document, text = commands.verify(signoff, state_dir)
+    answer(document, text, as_json=as_json)
+    leave(0 if document["valid"] else 3)
+
+
+@app.command()
+def review(
+    path: Annotated[Path, typer.Argument(help="A file or folder with Terraform, manifests or workflows.")],
+    *,
+    profile: Profile = None,
+    as_json: Json = False,
+) -> None:
+    """Judge files by the profile's policies; exit 3 when something blocks."""
+    from tools.launch import commands  # noqa: PLC0415
+
+    document, text = commands.review(path, profile)
+    answer(document, text, as_json=as_json)
+    leave(0 if document["decision"] == "approve" else 3)
+
+
+@app.command()
+def blueprints(*, as_json: Json = False) -> None:
+    """List what the offline model knows how to build."""
+    from tools.launch import commands  # noqa: PLC0415
+
+    document, text = commands.blueprints()
+    answer(document, text, as_json=as_json)
+
+
+@app.command()
+def doctor(*, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Say what this machine has, what is missing, what that costs and how to get it."""
+    from tools.launch import doctor  # noqa: PLC0415
+
+    document, text = doctor.doctor(state_dir)
+    answer(document, text, as_json=as_json)
+    leave(0 if document["ready"] else 2)
+
+
+@app.command()
+def init(
+    *,
+    repository: Annotated[str | None, typer.Option(help="OWNER/NAME")] = None,
+    api_url: Annotated[str, typer.Option(help="GitHub's API; a GHES address works too.")] = "https://api.github.com",
+    kubeconfig: Annotated[Path | None, typer.Option()] = None,
+    context: Annotated[str | None, typer.Option()] = None,
+    profile: Annotated[str, typer.Option()] = "default",
+    model: Annotated[str, typer.Option()] = "offline",
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Ask for repository, cluster, profile and model, check access through the gate, write countersign.toml."""
+    from tools.launch import setting_up  # noqa: PLC0415
+
+    document, text = setting_up.init(
+        repository=repository, api_url=api_url, kubeconfig=kubeconfig, context=context, profile=profile, model=model, state_dir=state_dir
+    )
+    answer(document, text, as_json=as_json)
+    leave(0 if document["written"] else 2)
+
+
+@app.command()
+def serve(
+    name: Annotated[str, typer.Argument(help="github, kubernetes or internal.")],
+    *,
+    http: Annotated[int | None, typer.Option(help="Streamable HTTP on this loopback port instead of stdio.")] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Serve one MCP server by itself: read tools only, for any MCP client."""
+    from tools.launch import serving  # noqa: PLC0415
+
+    leave(serving.serve(name, http, state_dir))
+
+
+@sandbox.command()
+def up(*, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Start the rehearsal GitHub and cluster and keep them running."""
+    from tools.launch import rehearsal  # noqa: PLC0415
+
+    document, text = rehearsal.sandbox_up(state_dir)
+    answer(document, text, as_json=as_json)
+
+
+@sandbox.command()
+def down(*, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Stop them; what they hold stays for the next `up`."""
+    from tools.launch import rehearsal  # noqa: PLC0415
+
+    document, text = rehearsal.sandbox_down(state_dir)
+    answer(document, text, as_json=as_json)
+
+
+@sandbox.command()
+def status(*, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Say whether they run, and where."""
+    from tools.launch import rehearsal  # noqa: PLC0415
+
+    document, text = rehearsal.sandbox_status(state_dir)
+    answer(document, text, as_json=as_json)
+
+
+def answer(document: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """The command's answer on stdout: one JSON document, or text."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) if as_json else text)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+def fail(message: str) -> NoReturn:
+    """One clear sentence on stderr, exit 2."""
+    sys.stderr.write(f"countersign: {message}\n")
+    leave(2)
+
+
+def leave(code: int) -> NoReturn:
+    """End with this code."""
+    raise typer.Exit(code)
+
+
+def entry() -> None:
+    """The console command. A configuration fault is one sentence and exit 2; a broken pipe is no fault."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.stderr.write("countersign: stopped; `countersign run --resume last` goes on from here\n")
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except _known_faults() as fault:
+        from tools.launch.faults import explained  # noqa: PLC0415
+
+        code, sentence = explained(fault)
+        sys.stderr.write(f"countersign: {sentence}\n")
+        sys.exit(code)
+
+
+def _known_faults() -> tuple[type[BaseException], ...]:
+    """Evaluated only when something was raised, so that `--help` imports none of it."""
+    from tools.launch.faults import KNOWN  # noqa: PLC0415
+
+    return KNOWN
+
+
+if __name__ == "__main__":
+    entry()

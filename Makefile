@@ -1,0 +1,60 @@
+# Two commands do all the set-up on a machine with python3, make and git:
+#   make run GOAL="..."     bring a goal to the rehearsal GitHub and cluster
+#   make test               pass the tests
+PYTHON ?= python3
+SETUP = $(PYTHON) tools/environments.py
+export GOAL
+
+.PHONY: run test check format lint types layers contract rig rig-test bench lock clean
+
+run: ## GOAL reaches the program through the environment, never by expansion in a shell
+	@$(SETUP) base crew scanner
+	@.venv/bin/countersign run
+
+test:
+	@$(SETUP) base crew scanner dev
+	@$(PYTHON) tests/run.py
+
+check: lint types layers test
+
+format:
+	@$(SETUP) dev
+	@.venv-dev/bin/ruff format -q .
+	@.venv-dev/bin/ruff check -q --fix .
+
+lint:
+	@$(SETUP) dev
+	@.venv-dev/bin/ruff format -q --check .
+	@.venv-dev/bin/ruff check -q .
+
+types:
+	@$(SETUP) base crew scanner dev
+	@$(PYTHON) tests/types.py
+
+layers:
+	@$(SETUP) base dev
+	@.venv-dev/bin/lint-imports --no-logo --no-timings
+
+contract:
+	@$(SETUP) base crew scanner dev
+	@$(PYTHON) tests/run.py contract
+
+rig:
+	@$(PYTHON) tests/rig/build.py
+	@$(PYTHON) tests/rig/rig.py up
+
+rig-test:
+	@$(SETUP) base crew scanner dev
+	@$(PYTHON) tests/rig/build.py
+	@$(PYTHON) tests/run.py rig
+
+bench:
+	@$(SETUP) base crew scanner dev
+	@.venv/bin/python -m tests.bench
+
+lock: ## compile the hashed requirements again after a change in pyproject.toml
+	@$(SETUP) base
+	@sh requirements/lock.sh
+
+clean:
+	rm -rf .venv .venv-crew .venv-scanner .venv-dev .venv*.lock

@@ -1,0 +1,33 @@
+"""mypy strict, once per environment, each over the code that runs in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = {
+    "base": (
+        "main.py", "policies", "traces", "tools/gate", "tools/notary", "tools/github", "tools/kubernetes",
+        "tools/sandbox", "tools/launch", "tools/environments.py",
+    ),
+    "crew": ("crew", "knowledge", "tools/internal", "tools/session.py", "tools/serve.py", "tools/terraform.py"),
+}
+
+
+def main() -> int:
+    """0 when every room is clean."""
+    worst = 0
+    for env, rooms in ROOMS.items():
+        folder = ".venv" if env == "base" else f".venv-{env}"
+        command = [
+            ".venv-dev/bin/mypy", "--no-error-summary", "--python-executable", f"{folder}/bin/python",
+            "--cache-dir", f".mypy_cache/{env}", *(room for room in rooms if (ROOT / room).exists()),
+        ]
+        worst = max(worst, subprocess.run(command, check=False, cwd=ROOT).returncode)
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""Every fault that a command may end with, in one sentence and with its exit code."""
+
+from __future__ import annotations
+
+from policies.profile import ProfileFaultError
+from tools.environments import EnvironmentFaultError
+from tools.launch.config import ConfigFaultError
+from tools.launch.goal_text import GoalFaultError
+from tools.session import SessionFaultError
+from tools.tool import ToolRefusedError
+from tools.verbs import TargetError
+
+USAGE: tuple[type[Exception], ...] = (ConfigFaultError, GoalFaultError, ProfileFaultError)
+REFUSALS: tuple[type[Exception], ...] = (ToolRefusedError,)
+FAULTS: tuple[type[Exception], ...] = (EnvironmentFaultError, SessionFaultError, TargetError, OSError)
+KNOWN = (*USAGE, *REFUSALS, *FAULTS)
+
+
+def explained(fault: BaseException) -> tuple[int, str]:
+    """Exit code and sentence."""
+    if isinstance(fault, USAGE):
+        return 2, str(fault)
+    if isinstance(fault, REFUSALS):
+        return 3, str(fault)
+    return 1, str(fault)

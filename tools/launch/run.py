@@ -1,0 +1,155 @@
+"""One run: start the house, show what is said, ask the person what the gate asks, read the journal, end."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from policies.change import Destination
+from tools import confine, environments
+from tools.gate.words import Confirmation, Pending, RunRecord, RunRef, SignoffState
+from tools.launch import document, folders
+from tools.launch.config import Config, ConfigFaultError
+from tools.launch.processes import House
+from tools.launch.rehearsal import Rehearsal, rehearsal_of
+from tools.launch.show import Show
+from tools.launch.wiring import RunSettings, Started, start
+from tools.session import BackgroundSessions, SessionFaultError
+from tools.tool import ToolRefusedError
+from traces import setup, spans
+from traces.names import RUN, RUN_ID
+
+POLL = 0.2
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the person asked for on the command line."""
+
+    goal: str
+    language: Literal["ko", "en"] | None = None
+    dry_run: bool = False
+    yes: bool = False
+    resume: str | None = None
+
+
+def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Bring the goal to its end and return the document. Raises ConfigFaultError before anything starts."""
+    folders.private(config.state_dir)
+    run_dir, told = _opened(config, asked)
+    for name in ("crew", "scanner"):
+        environments.ensure(name, show.line)
+    ask = not (config.profile.unattended and (asked.yes or config.rehearsal))
+    close = setup.setup("launcher", traceparent=None, file=run_dir / "trace.jsonl", otlp_endpoint=config.file.traces.otlp_endpoint)
+    with spans.span(RUN, {RUN_ID: told["run_id"]}), House(run_dir, environ) as house:
+        told["trace_id"] = spans.trace_id()
+        folders.write_json(run_dir / "run.json", told)
+        settings = RunSettings(
+            run_id=told["run_id"],
+            run_dir=run_dir,
+            goal=told["goal"],
+            language=told["language"],
+            dry_run=told["dry_run"],
+            ask_person=ask,
+            isolation=told["isolation"],
+            traceparent=spans.carrier().get("traceparent"),
+        )
+        started = start(house, config, settings, lambda: rehearsal_of(house, config, told["run_id"]))
+        record, code = _attend(started, told["run_id"], run_dir, show)
+        if code not in (0, 2, 3):
+            show.line(f"the crew ended with {code}: {started.crew.tail(3)}")
+    close()
+    result = _crew_result(run_dir)
+    ended = document.build(run=told, crew=result, record=record, run_dir=run_dir, crew_exit=code)
+    folders.write_json(run_dir / "document.json", ended)
+    return ended
+
+
+def _opened(config: Config, asked: Asked) -> tuple[Path, dict[str, Any]]:
+    """The run's folder and what run.json says: a new run, or the one to resume."""
+    if asked.resume is not None:
+        run_dir = folders.find_run(config.runs_dir, asked.resume)
+        told = dict(folders.read_json(run_dir / "run.json"))
+        if told["profile"] != config.profile.name:
+            raise ConfigFaultError(f"run {told['run_id']} began under profile {told['profile']}: give --profile {told['profile']}")
+        return run_dir, told
+    now = datetime.now(UTC)
+    run_dir = folders.new_run(config.runs_dir, now)
+    told = {
+        "run_id": run_dir.name,
+        "goal": asked.goal,
+        "language": asked.language,
+        "profile": config.profile.name,
+        "model": config.file.model.model,
+        "dry_run": asked.dry_run,
+        "rehearsal": config.rehearsal,
+        "isolation": confine.isolation(),
+        "created": now.isoformat(timespec="seconds"),
+        "trace_id": "",
+    }
+    return run_dir, told
+
+
+def _attend(started: Started, run_id: str, run_dir: Path, show: Show) -> tuple[RunRecord | None, int]:
+    """Show progress and put the gate's questions to the person until the crew has ended; then ask the journal."""
+    events: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    reader = threading.Thread(target=_read_progress, args=(started.progress, events), daemon=True)
+    reader.start()
+    try:
+        with BackgroundSessions({"gate": started.person_fd}) as sessions:
+            while (event := events.get()) is not None:
+                show.event(event)
+                if event.get("event") == "waiting":
+                    _confirm(sessions, run_id, run_dir, show)
+            code = started.crew.process.wait()
+            return sessions.call("gate", "run_record", RunRef(run_id=run_id), RunRecord), code
+    except (SessionFaultError, ToolRefusedError) as fault:
+        show.line(f"the gate could not be asked: {fault}")
+        return None, 1
+
+
+def _read_progress(pipe: IO[str], events: queue.Queue[dict[str, Any] | None]) -> None:
+    """Lines of JSON objects; anything else from the crew is dropped, for it may only show words."""
+    with pipe:
+        for line in pipe:
+            try:
+                event = json.loads(line[:65536])
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                events.put(event)
+    events.put(None)
+
+
+def _confirm(sessions: BackgroundSessions, run_id: str, run_dir: Path, show: Show) -> None:
+    pending = sessions.call("gate", "pending", RunRef(run_id=run_id), Pending)
+    for waiting in pending.signoffs:
+        _show_change(waiting, run_dir, show)
+        person = Confirmation(signoff=waiting.signoff, person=os.environ.get("USER", "unknown"))
+        tool = "confirm" if show.ask(f"Do this? ({waiting.phase}, sign-off {waiting.signoff[:19]})") else "refuse"
+        sessions.call("gate", tool, person, SignoffState)
+
+
+def _show_change(waiting: SignoffState, run_dir: Path, show: Show) -> None:
+    """The complete change, from the gate's own words: every call, every destination, every byte."""
+    show.line(f"{waiting.phase} is signed and waits for you; expires {waiting.expires}")
+    for grant in waiting.grants:
+        show.line(f"  {grant.seq}. {grant.server}.{grant.verb} -> {grant.destination}")
+    folder = run_dir / "changesets" / waiting.phase / "files"
+    show.line(f"  the signed bytes lie in {folder}")
+
+
+def _crew_result(run_dir: Path) -> dict[str, Any]:
+    """The crew's own words about the run; none when it died before it wrote them."""
+    path = run_dir / "result.json"
+    return folders.read_json(path) if path.is_file() else {}
+
+
+__all__ = ["Asked", "Destination", "Rehearsal", "run"]

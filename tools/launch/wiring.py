@@ -1,0 +1,212 @@
+"""Config -> the settings of each process, and the processes of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from tools import environments
+from tools.launch.config import Config, ConfigFaultError
+from tools.launch.processes import House, lines_pipe, pair
+from tools.launch.rehearsal import Rehearsal
+from tools.settings import (
+    CrewSettings,
+    GateSettings,
+    GitHubSettings,
+    GraphSettings,
+    KubernetesSettings,
+    ModelSettings,
+    NotarySettings,
+    TraceSettings,
+)
+
+CREW_ROLES = ("planner", "devops", "security", "sre")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What every process of one run is told alike."""
+
+    run_id: str
+    run_dir: Path
+    goal: str
+    language: Literal["ko", "en"] | None
+    dry_run: bool
+    ask_person: bool
+    isolation: str
+    traceparent: str | None
+
+
+@dataclass(frozen=True)
+class Started:
+    """The launcher's own ends."""
+
+    person_fd: int
+    progress: IO[str]
+    crew: Any
+
+
+def start(house: House, config: Config, run: RunSettings, rehearsal: Callable[[], Rehearsal | None]) -> Started:
+    """Start notary, gate, graph and crew; all import at once, each works as soon as it is told.
+
+    `rehearsal` is asked for the sandbox's addresses after everything else is under way.
+    """
+    base = environments.environment("base").python
+    crew_python = environments.environment("crew").python
+    trace = TraceSettings(
+        traceparent=run.traceparent, file=run.run_dir / "trace.jsonl", otlp_endpoint=config.file.traces.otlp_endpoint
+    )
+    security, notary_security = pair()
+    notary_to_gate, gate_from_notary = pair()
+    gate_to_notary, notary_from_gate = pair()
+    notary = house.start(
+        "notary", [base, "-P", "-m", "tools.notary"], [notary_security, notary_to_gate, notary_from_gate]
+    )
+    ends = {role: pair() for role in (*CREW_ROLES, "person")}
+    gate_roles = {role: gate_end for role, (_, gate_end) in ends.items()} | {"notary": gate_from_notary}
+    gate = house.start("gate", [base, "-P", "-m", "tools.gate"], [*gate_roles.values(), gate_to_notary])
+    progress, progress_fd = lines_pipe()
+    crew_roles = {role: ends[role][0] for role in CREW_ROLES}
+    crew = house.start(
+        "crew", [crew_python, "-P", "-m", "crew"], [*crew_roles.values(), security, progress_fd]
+    )
+    graph = _graph(house, config, crew_python)
+    crew.tell(_crew(config, run, trace, crew_roles, security, progress_fd, graph))
+    notary.tell(
+        NotarySettings(
+            state_dir=config.state_dir,
+            profile=config.profile_path,
+            pins=environments.SOURCE / "knowledge" / "pins.toml",
+            scanner_python=environments.environment("scanner").python,
+            rehearsal=config.rehearsal,
+            isolation=run.isolation,
+            security_fd=notary_security,
+            gate_fd=notary_to_gate,
+            plan_fd=notary_from_gate,
+            trace=trace,
+        )
+    )
+    sandbox = rehearsal()
+    gate.tell(
+        GateSettings(
+            state_dir=config.state_dir,
+            run_id=run.run_id,
+            profile=config.profile_path,
+            rehearsal=config.rehearsal,
+            isolation=run.isolation,
+            github=_github(config, sandbox),
+            kubernetes=_kubernetes(config, sandbox),
+            ask_person=run.ask_person,
+            dry_run=run.dry_run,
+            roles=gate_roles,
+            notary_fd=gate_to_notary,
+            trace=trace,
+        )
+    )
+    return Started(ends["person"][0], progress, crew)
+
+
+def _crew(  # noqa: PLR0913 - one value per descriptor
+    config: Config,
+    run: RunSettings,
+    trace: TraceSettings,
+    roles: Mapping[str, int],
+    notary_fd: int,
+    progress_fd: int,
+    graph: GraphSettings | None,
+) -> CrewSettings:
+    model = config.file.model
+    return CrewSettings(
+        run_id=run.run_id,
+        run_dir=run.run_dir,
+        goal=run.goal,
+        language=run.language,
+        profile=config.profile_path,
+        dry_run=run.dry_run,
+        model=ModelSettings(
+            model=model.model, base_url=model.base_url, api_key=config.api_key, timeout_seconds=model.timeout_seconds
+        ),
+        graph=graph,
+        gate=roles,
+        notary_fd=notary_fd,
+        progress_fd=progress_fd,
+        terraform=config.terraform,
+        provider_mirror=config.provider_mirror,
+        trace=trace,
+        hidden=(config.state_dir,),
+    )
+
+
+def _graph(house: House, config: Config, crew_python: Path) -> GraphSettings | None:
+    """The memory's address: the configured Neo4j, or an embedded server that this run starts or finds."""
+    graph = config.file.graph
+    if graph.kind == "neo4j":
+        if graph.uri is None or graph.password_file is None:
+            raise ConfigFaultError("[graph] kind = \"neo4j\" needs uri and password_file")
+        return GraphSettings(uri=graph.uri, user=graph.user, password=_secret(graph.password_file))
+    if graph.kind == "none":
+        return None
+    folder = config.runs_dir.parent / "graph"
+    from tools.launch.embedded import settings_of  # noqa: PLC0415 - only for the embedded server
+
+    return settings_of(house, folder, crew_python)
+
+
+def _github(config: Config, sandbox: Rehearsal | None) -> GitHubSettings:
+    github = config.file.github
+    if github.kind == "sandbox":
+        if sandbox is None:
+            raise ConfigFaultError("the sandbox is configured and was not started")
+        return GitHubSettings(
+            api_url=sandbox.github_api,
+            repository=sandbox.repository,
+            base_branch=github.base_branch,
+            token_file=sandbox.github_token_file,
+        )
+    token = github.token_file or config.state_dir / "credentials" / "github.token"
+    return GitHubSettings(
+        api_url=github.api_url, repository=github.repository, base_branch=github.base_branch, token_file=token
+    )
+
+
+def _kubernetes(config: Config, sandbox: Rehearsal | None) -> KubernetesSettings:
+    cluster = config.file.kubernetes
+    if cluster.kind == "sandbox":
+        if sandbox is None:
+            raise ConfigFaultError("the sandbox is configured and was not started")
+        return KubernetesSettings(kubeconfig=sandbox.kubeconfig)
+    if cluster.kind == "in-cluster":
+        return KubernetesSettings(in_cluster=True)
+    return KubernetesSettings(kubeconfig=cluster.kubeconfig, context=cluster.context)
+
+
+def _secret(path: Path) -> str:
+    try:
+        return path.expanduser().read_text(encoding="utf-8").strip()
+    except OSError as fault:
+        raise ConfigFaultError(f"cannot read {path}: {fault.strerror}") from fault
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def fresh_password() -> str:
+    """For a server of our own that lives as long as a run."""
+    return secrets.token_urlsafe(24)
+
+
+def json_line(descriptor: int) -> dict[str, Any]:
+    """The one JSON line that a child writes when it is ready; an empty dict when it died first."""
+    with os.fdopen(descriptor, encoding="utf-8") as pipe:
+        line = pipe.readline()
+    return json.loads(line) if line else {}
