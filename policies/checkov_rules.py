@@ -86,6 +86,7 @@ _BY_WORDS: tuple[tuple[RuleClass, str], ...] = (
 _STRICT = frozenset(
     {
         RuleClass.SECRETS,
+        RuleClass.PUBLIC_STORAGE,
         RuleClass.OPEN_INGRESS,
         RuleClass.PUBLIC_ENDPOINT,
         RuleClass.ENCRYPTION,

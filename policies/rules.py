@@ -285,7 +285,6 @@ GITOPS = _table(
 
 REGO = _table(
     RuleClass.SCOPE,
-    ("rego/unusable", CRITICAL, "A policy that cannot be evaluated would silently allow everything.", "Correct the policy; use only builtins that the engine has."),
     ("rego/denied", HIGH, "A policy of the user denies it.", "Do what the message asks for."),
     ("rego/warned", LOW, "A policy of the user warns of it.", "Do what the message asks for."),
     ("rego/kube-system", HIGH, "Workloads in the control plane's namespaces share its rights.", "Use a namespace of the workload's own."),

@@ -33,7 +33,7 @@ def storage(module: TerraformModule) -> Iterator[Finding]:
     for placed in module.of("resource", "aws_s3_bucket", "aws_s3_bucket_policy", "aws_s3_access_point"):
         yield from _bucket_policy(module, placed)
     for placed in module.of("resource", "aws_s3_account_public_access_block"):
-        yield from _switched_off(module, placed, "s3-public-access-block")
+        yield from _switched_off(module, placed)
     for placed in module.of("resource", "aws_s3_bucket_website_configuration", "aws_s3_bucket"):
         website = placed.block.type == "resource" and placed.block.labels[0] != "aws_s3_bucket"
         if website or placed.block.nested("website"):
@@ -52,7 +52,7 @@ def _access_block(module: TerraformModule, bucket: Placed) -> Iterator[Finding]:
     ]
     if blocks:
         for placed in blocks:
-            yield from _switched_off(module, placed, "s3-public-access-block")
+            yield from _switched_off(module, placed)
         return
     name = module.free_name("aws_s3_bucket_public_access_block", bucket.block.labels[1])
     lines = "\n".join(f"  {switch.ljust(23)} = true" for switch in SWITCHES)
@@ -69,14 +69,14 @@ def _repeated(placed: Placed) -> bool:
     return "count" in placed.block.attributes or "for_each" in placed.block.attributes
 
 
-def _switched_off(module: TerraformModule, placed: Placed, name: str) -> Iterator[Finding]:
+def _switched_off(module: TerraformModule, placed: Placed) -> Iterator[Finding]:
     values = {switch: module.value(placed.block, switch, default=False) for switch in SWITCHES}
     off = [switch for switch, value in values.items() if value in (False, "false", None)]
     unknown = [switch for switch, value in values.items() if isinstance(value, Unknown)]
     if off or unknown:
         what = f"leaves {', '.join(off or unknown)} {'off' if off else 'to a value that cannot be told'}"
         fix = tuple(placed.set(switch, "true") for switch in (*off, *unknown))
-        yield placed.finding(f"terraform/{name}", what, attribute=(off or unknown)[0], fix=fix)
+        yield placed.finding("terraform/s3-public-access-block", what, attribute=(off or unknown)[0], fix=fix)
 
 
 def _acl(module: TerraformModule, placed: Placed) -> Iterator[Finding]:

@@ -175,12 +175,13 @@ def _pin(workflow: Workflow, lines: list[str], at: int, uses: str, pin: str) -> 
     name, _, reference = uses.partition("@")
     pinned = lines[at].replace(uses, f"{name}@{pin}")
     pinned += "" if "#" in pinned else f" # {reference}"
+    end = "\n" if at + 1 < len(lines) else ""
     text, start = "\n".join(lines), at
-    while start > 0 and text.count("\n".join(lines[start : at + 1]) + "\n") > 1:
+    while start > 0 and text.count("\n".join(lines[start : at + 1]) + end) > 1:
         start -= 1
-    old = "\n".join(lines[start : at + 1]) + "\n"
+    old = "\n".join(lines[start : at + 1]) + end
     lines[at] = pinned
-    return TextEdit(path=workflow.path, old=old, new="\n".join(lines[start : at + 1]) + "\n")
+    return TextEdit(path=workflow.path, old=old, new="\n".join(lines[start : at + 1]) + end)
 
 
 def _permissions(workflow: Workflow) -> Iterator[Finding]:

@@ -299,7 +299,7 @@ def test_a_network_policy_in_an_untouched_file_guards_too() -> None:
         ({"operator": "Gt", "key": "a", "values": ["0"]}, False),
     ],
 )
-def test_selectors(expression: dict[str, Any], selected: bool) -> None:
+def test_selectors(expression: dict[str, Any], *, selected: bool) -> None:
     assert selects({"matchExpressions": [expression]}, {"a": "1"}) is selected
 
 

@@ -142,8 +142,8 @@ TABLE: list[tuple[str, list[str], list[str]]] = [
         'resource "aws_s3_bucket" "logs" {\n  bucket = "x"\n}',
         BUCKET.replace("block_public_acls       = true", "block_public_acls = false"),
         BUCKET.replace("  ignore_public_acls      = true\n", ""),
-        BUCKET.replace("aws_s3_bucket_public_access_block\" \"logs\" {\n  bucket                  = aws_s3_bucket.logs.id",
-                       "aws_s3_bucket_public_access_block\" \"logs\" {\n  bucket = aws_s3_bucket.other.id"),
+        BUCKET.replace('aws_s3_bucket_public_access_block" "logs" {\n  bucket                  = aws_s3_bucket.logs.id',
+                       'aws_s3_bucket_public_access_block" "logs" {\n  bucket = aws_s3_bucket.other.id'),
         BUCKET.replace("restrict_public_buckets = true", "restrict_public_buckets = var.unknown"),
     ], [
         BUCKET,
@@ -273,13 +273,13 @@ TABLE: list[tuple[str, list[str], list[str]]] = [
     ("terraform/local-file", ['resource "local_file" "e" {\n filename = "x"\n}'], [PINNED]),
     ("terraform/unjudged-resource", ['resource "aws_cloudformation_stack" "s" {\n template_body = "x"\n}'], [PINNED]),
     ("terraform/local-backend", ['terraform {\n backend "local" {\n }\n}'], ['terraform {\n backend "s3" {\n bucket = "x"\n }\n}']),
-    ("terraform/removed", ['removed {\n from = aws_s3_bucket.x\n}'], [PINNED]),
-    ("terraform/moved", ['moved {\n from = a.b\n to = a.c\n}'], [PINNED]),
+    ("terraform/removed", ["removed {\n from = aws_s3_bucket.x\n}"], [PINNED]),
+    ("terraform/moved", ["moved {\n from = a.b\n to = a.c\n}"], [PINNED]),
     ("terraform/import", ['import {\n to = aws_s3_bucket.x\n id = "x"\n}'], [PINNED]),
     ("terraform/duplicate-block", ['variable "a" {\n}\nvariable "a" {\n}'], ['variable "a" {\n}\nvariable "b" {\n}']),
-    ("reading/duplicate-key", ['resource "aws_s3_bucket" "b" {\n bucket = "a"\n bucket = "b"\n}', 'locals {\n a = { b = 1, b = 2 }\n}'], [BUCKET]),
-    ("reading/syntax", ['resource "a" {{{', 'resource "a" "b" {', 'a = = 1', 'resource "aws_s3_bucket" {\n}'], [BUCKET, "# nothing\n", ""]),
-    ("reading/hidden-character", ['# \u202e\nlocals {\n a = 1\n}'], ["# 한국어\nlocals {\n a = 1\n}"]),
+    ("reading/duplicate-key", ['resource "aws_s3_bucket" "b" {\n bucket = "a"\n bucket = "b"\n}', "locals {\n a = { b = 1, b = 2 }\n}"], [BUCKET]),
+    ("reading/syntax", ['resource "a" {{{', 'resource "a" "b" {', "a = = 1", 'resource "aws_s3_bucket" {\n}'], [BUCKET, "# nothing\n", ""]),
+    ("reading/hidden-character", ["# \u202e\nlocals {\n a = 1\n}"], ["# 한국어\nlocals {\n a = 1\n}"]),
 ]  # fmt: skip
 BAD = [(rule, text) for rule, bad, _ in TABLE for text in bad]
 FINE = [(rule, text) for rule, _, fine in TABLE for text in fine]
@@ -368,7 +368,7 @@ BACKEND = 'terraform {\n  backend "s3" {\n    bucket = "state"\n  }\n}\n'
         (None, BACKEND, False),
     ],
 )
-def test_another_backend_is_another_state(before: str | None, after: str, said: bool) -> None:
+def test_another_backend_is_another_state(before: str | None, after: str, *, said: bool) -> None:
     base = {} if before is None else {"infra/main.tf": before.encode()}
     tree = {"infra/main.tf": after.encode()}
     result = scan(tree, {"infra/main.tf"}, context=CONTEXT, scanner=FixedScanner(), base=base)

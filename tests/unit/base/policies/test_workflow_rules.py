@@ -61,7 +61,7 @@ TABLE: dict[str, tuple[list[str], list[str]]] = {
                                  [edit(RUN, "run: x ${{ secrets.GITHUB_TOKEN }}"), edit(RUN, "run: x ${{ secrets.KEY }}").replace("    timeout", "    if: github.event_name == 'push'\n    timeout"),
                                   edit(RUN, "run: x ${{ secrets.KEY }}").replace("  pull_request:\n", "")]),
     "workflow/self-hosted-runner": ([edit("ubuntu-24.04", "self-hosted"), edit("ubuntu-24.04", "[self-hosted, linux]")], [SOUND, edit("ubuntu-24.04", "self-hosted").replace("  pull_request:\n", "")]),
-    "workflow/unsecure-commands": ([edit(RUN, RUN + "\n        shell: bash").replace("TITLE: ", "ACTIONS_ALLOW_UNSECURE_COMMANDS: \"true\"\n          TITLE: ")], [SOUND]),
+    "workflow/unsecure-commands": ([edit(RUN, RUN + "\n        shell: bash").replace("TITLE: ", 'ACTIONS_ALLOW_UNSECURE_COMMANDS: "true"\n          TITLE: ')], [SOUND]),
     "workflow/pipe-to-shell": ([edit(RUN, "run: curl -s https://x | bash"), edit(RUN, "run: wget -qO- https://x | sudo sh")], [edit(RUN, "run: curl -s https://x -o y")]),
     "workflow/shape": (["on: push\n", "on: push\njobs: {a: {steps: []}}\n", "- a\n", "jobs: {a: {runs-on: x, steps: []}}\n", "a: 1\n---\nb: 1\n"], [SOUND]),
     "reading/ambiguous-scalar": ([edit("timeout-minutes: 20", "timeout-minutes: 0x14")], [SOUND]),
@@ -114,7 +114,7 @@ def test_an_action_whose_pin_nobody_knows_gets_no_edit() -> None:
         ("issues", "", False),
     ],
 )
-def test_which_workflows_an_event_starts(event: str, branch: str, started: bool) -> None:
+def test_which_workflows_an_event_starts(event: str, branch: str, *, started: bool) -> None:
     found = triggered_by({PATH: SOUND.encode(), "x.yml": SOUND.encode()}, event, branch=branch)
     assert [f.rule for f in found] == (["workflow/triggered"] if started else [])
     if started:
@@ -131,6 +131,6 @@ def test_which_workflows_an_event_starts(event: str, branch: str, started: bool)
         ('["mai?"]', "main", True),
     ],
 )
-def test_branch_filters(patterns: str, branch: str, started: bool) -> None:
+def test_branch_filters(patterns: str, branch: str, *, started: bool) -> None:
     text = edit("branches: [main]", f"branches: {patterns}")
     assert bool(triggered_by({PATH: text.encode()}, "push", branch=branch)) is started
