@@ -22,7 +22,8 @@ from policies.reading import MANIFEST_ENDINGS, is_hcl, is_manifest, switches, un
 from policies.rules import ENGINE, rule, table_digest
 from policies.scanner.client import Scanner, ScannerFaultError, ScannerReport
 from policies.terraform_rules import TerraformTree, judge_terraform
-from policies.workflow_rules import is_workflow, judge_workflow, read_workflow
+from policies.workflow_rules import judge_workflow
+from policies.workflows import is_workflow, read_workflow
 
 Engine = Literal["checkov", "kubernetes-models", "rego"]
 

@@ -112,8 +112,7 @@ TABLE: list[tuple[str, list[str], list[str]]] = [
         BUCKET.replace('bucket = "acme-logs"', 'bucket = "acme-logs"\n  acl = "public-read-write"'),
         BUCKET + 'variable "acl" {\n  default = "authenticated-read"\n}\nresource "aws_s3_bucket_acl" "a" {\n  acl = var.acl\n}',
         BUCKET + 'locals {\n  acl = "public-read"\n}\nresource "aws_s3_bucket_acl" "a" {\n  acl = "${local.acl}"\n}',
-        'resource "aws_s3_bucket_acl" "a" {\n access_control_policy {\n grant {\n permission = "READ"\n grantee {\n type = "Group"\n'
-        ' uri = "http://acs.amazonaws.com/groups/global/AllUsers"\n }\n }\n }\n}',
+        'resource "aws_s3_bucket_acl" "a" {\n access_control_policy {\n grant {\n permission = "READ"\n grantee {\n type = "Group"\n uri = "http://acs.amazonaws.com/groups/global/AllUsers"\n }\n }\n }\n}',
     ], [
         BUCKET + 'resource "aws_s3_bucket_acl" "logs" {\n  bucket = aws_s3_bucket.logs.id\n  acl = "private"\n}',
         BUCKET + 'resource "aws_s3_bucket_acl" "logs" {\n  acl = "log-delivery-write"\n}',
@@ -198,8 +197,7 @@ TABLE: list[tuple[str, list[str], list[str]]] = [
         inline('{ Effect = "Allow", Action = "*", Resource = "*" }'),
         inline('{ Effect = "Allow", Action = ["s3:Get", "*"], Resource = ["*"] }'),
         inline('{ Effect = "Allow", NotAction = "iam:*", Resource = "*" }'),
-        'data "aws_iam_policy_document" "d" {\n statement {\n actions = ["*"]\n resources = ["*"]\n }\n}\n'
-        'resource "aws_iam_role_policy" "p" {\n policy = data.aws_iam_policy_document.d.json\n}',
+        'data "aws_iam_policy_document" "d" {\n statement {\n actions = ["*"]\n resources = ["*"]\n }\n}\nresource "aws_iam_role_policy" "p" {\n policy = data.aws_iam_policy_document.d.json\n}',
     ], [
         inline('{ Effect = "Allow", Action = ["s3:GetObject"], Resource = "*" }'),
         inline('{ Effect = "Allow", Action = "*", Resource = "arn:aws:s3:::x/*" }'),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from policies.remedy import apply
-from policies.workflow_rules import triggered_by
+from policies.workflows import triggered_by
 from tests.fakes.scanning import COMMIT, judge, rules
 
 PATH = ".github/workflows/terraform.yml"
