@@ -1,1 +1,1 @@
-"""The checkov worker and its trusted client."""
+"""The worker that parses and judges foreign bytes, and its trusted client."""

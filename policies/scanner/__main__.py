@@ -1,22 +1,24 @@
-"""The checkov worker: `python -m policies.scanner` in the scanner environment.
+"""The worker: `python -m policies.scanner` in the scanner environment. It parses all foreign bytes of a change.
 
-JSON lines. In:  {"id": 1, "files": {PATH: BASE64}}
+JSON lines. In:  {"id": 1, "files": {PATH: BASE64}}                         checkov alone, or
+                 {"id": 1, "judge": {"tree": {PATH: BASE64}, "changed": [PATH], "context": {...}, "base": {...} or null}}
 Out: {"id": 1, "scanner": "checkov@V", "files": {PATH: "sha256:..."}, "unread": [PATH],
-      "records": [{"check", "name", "path", "resource", "line", "skipped"}], "parsing_errors": [PATH]}
-or {"id": 1, "error": TEXT}. The first line out is {"ready": "checkov@V"}.
+      "records": [{"check", "name", "path", "resource", "line", "skipped"}], "parsing_errors": [PATH]}, or
+     {"id": 1, "files": {PATH: "sha256:..."}, "result": {...}}, or {"id": 1, "error": TEXT}.
+The first line out is {"ready": "checkov@V"}.
 
-Each scan runs in a fork of the warm process and dies with it: nothing is kept from one request to the next.
-It ends when stdin does. It imports nothing of ours but `policies.scanner.scan`.
+Each request runs in a fork of the warm process and dies with it: nothing is kept from one to the next.
+The worker ends when stdin does, and on Linux with the thread that started it.
 """
 
 from __future__ import annotations
 
-import base64
 import gc
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 MAX_REQUEST = 64 * 1024 * 1024
@@ -35,29 +37,34 @@ def main() -> int:
     os.environ.update(_ENVIRONMENT)
     _die_with_parent()
     gc.disable()
-    from policies.scanner import scan  # noqa: PLC0415 - checkov reads its environment while it is imported
+    # checkov reads its environment while it is imported
+    from policies.scanner import judging, scan  # noqa: PLC0415
 
     scan.warm_up()
+    judging.warm_up()
     gc.freeze()
     gc.enable()
     _send(answers, {"ready": scan.scanner_name()})
     while line := sys.stdin.buffer.readline(MAX_REQUEST):
-        _serve(line, answers, scan.scan_tree)
+        _serve(line, answers, judging.answer)
     return 0
 
 
-def _serve(line: bytes, answers: BinaryIO, scan_tree: Any) -> None:  # noqa: ANN401 - known after the late import
+def _serve(line: bytes, answers: BinaryIO, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
         if status:
             request = json.loads(line)
-            _send(answers, {"id": request.get("id"), "error": f"the scan ended with status {status}"})
+            _send(
+                answers,
+                {"id": request.get("id"), "error": f"the request ended with status {status}, see stderr"},
+            )
         return
     _die_with_parent()
+    gc.disable()  # a short life: a collection would only copy the parent's pages
     request = json.loads(line)
-    files = {path: base64.b64decode(data, validate=True) for path, data in request["files"].items()}
-    _send(answers, {"id": request["id"], **scan_tree(files)})
+    _send(answers, {"id": request["id"], **answer(request)})
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""The trusted side of the checkov worker: start it, ask it, believe only what accounts for every file."""
+"""The trusted side of the worker: start it, ask it, believe only what accounts for every file."""
 
 from __future__ import annotations
 
@@ -97,33 +97,40 @@ class ScannerProcess:
                 stream.close()
 
     def scan(self, files: Mapping[str, bytes]) -> ScannerReport:
-        """Scan files by path. A worker that died before is started again; one that fails now is a fault."""
-        if self._child.poll() is not None:
-            self.close()
-            self._child = self._start()
-        try:
-            return self._ask(files)
-        except ScannerFaultError:
-            self.close()
-            raise
-
-    def _ask(self, files: Mapping[str, bytes]) -> ScannerReport:
-        limit = time.monotonic() + self._deadline
-        if not self._ready:
-            self._ready = "ready" in self._answer(b"", limit)
-        self._id += 1
-        encoded = {path: base64.b64encode(data).decode() for path, data in files.items()}
-        answer = self._answer(json.dumps({"id": self._id, "files": encoded}).encode() + b"\n", limit)
-        if "error" in answer or answer.pop("id", None) != self._id:
-            raise ScannerFaultError(
-                f"the scanner failed: {answer.get('error', 'it answered another request')}"
-            )
+        """Scan files by path with checkov alone."""
+        answer = self.ask({"files": encoded(files)})
         try:
             report = ScannerReport.model_validate(answer)
         except ValidationError as error:
             raise ScannerFaultError(f"the scanner's answer has another shape: {error}") from error
-        account_for(report, files)
+        account_for(report.files, files)
         return report
+
+    def ask(self, request: Mapping[str, object]) -> dict[str, object]:
+        """Send one request and return its answer, unparsed but for its JSON.
+
+        A worker that died before is started again; one that fails now is a fault.
+        """
+        if self._child.poll() is not None:
+            self.close()
+            self._child = self._start()
+        try:
+            return self._ask(request)
+        except ScannerFaultError:
+            self.close()
+            raise
+
+    def _ask(self, request: Mapping[str, object]) -> dict[str, object]:
+        limit = time.monotonic() + self._deadline
+        if not self._ready:
+            self._ready = "ready" in self._answer(b"", limit)
+        self._id += 1
+        answer = self._answer(json.dumps({**request, "id": self._id}).encode() + b"\n", limit)
+        if "error" in answer or answer.pop("id", None) != self._id:
+            raise ScannerFaultError(
+                f"the scanner failed: {answer.get('error', 'it answered another request')}"
+            )
+        return answer
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._ready = False
@@ -199,11 +206,14 @@ def _has_fileno() -> bool:
         return False
 
 
-def account_for(report: ScannerReport, files: Mapping[str, bytes]) -> None:
-    """Raise ScannerFaultError unless the report names exactly these files by their digests."""
+def encoded(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Files as a request carries them: base64 by path."""
+    return {path: base64.b64encode(data).decode() for path, data in files.items()}
+
+
+def account_for(named: Mapping[str, str], files: Mapping[str, bytes]) -> None:
+    """Raise ScannerFaultError unless an answer names exactly these files by their digests."""
     expected = {path: digest_of(data) for path, data in files.items()}
-    if dict(report.files) != expected:
-        odd = sorted(
-            path for path in {*report.files, *expected} if report.files.get(path) != expected.get(path)
-        )
+    if dict(named) != expected:
+        odd = sorted(path for path in {*named, *expected} if named.get(path) != expected.get(path))
         raise ScannerFaultError(f"the scanner does not account for {', '.join(odd[:5])}")

@@ -20,8 +20,66 @@ from checkov.terraform.runner import Runner as TerraformRunner
 
 CHECKS = Path(__file__).resolve().parent.parent / "checks"
 _MANIFESTS = (".yaml", ".yml", ".json")
-_WARM_UP = {
-    "main.tf": b'resource "aws_s3_bucket" "warm" {\n  bucket = "up"\n}\n',
+# Many shapes of HCL: the parser compiles its lexer's states when it first meets them.
+_WARM_UP_HCL = """
+terraform {
+  required_version = ">= 1.9"
+  required_providers {
+    aws = { source = "hashicorp/aws", version = "~> 5.0" }
+  }
+}
+variable "size" {
+  type    = number
+  default = 2
+}
+locals {
+  names = ["a", "b"]
+}
+data "aws_iam_policy_document" "warm" {
+  statement {
+    actions   = ["s3:GetObject"]
+    resources = ["${aws_s3_bucket.warm[0].arn}/*"]
+  }
+}
+resource "aws_s3_bucket" "warm" {
+  count  = var.size > 1 ? 1 : 0
+  bucket = "up-${var.size}"
+  tags   = merge({ a = 1 }, { for n in local.names : n => upper(n) })
+}
+resource "aws_s3_bucket_versioning" "warm" {
+  for_each = toset(local.names)
+  bucket   = aws_s3_bucket.warm[0].id
+  versioning_configuration {
+    status = !false && true ? "Enabled" : null
+  }
+}
+resource "aws_iam_role" "warm" {
+  assume_role_policy = jsonencode({
+    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "ec2.amazonaws.com" } }]
+  })
+}
+resource "aws_eks_cluster" "warm" {
+  vpc_config {
+    subnet_ids = aws_subnet.warm[*].id
+  }
+  dynamic "encryption_config" {
+    for_each = [1]
+    content {
+      resources = ["secrets"]
+    }
+  }
+}
+resource "aws_iam_policy" "warm" {
+  policy = <<-EOT
+    {"Statement": []}
+  EOT
+}
+output "warm" {
+  value = aws_s3_bucket.warm[0].arn
+}
+"""
+WARM_UP = {
+    "main.tf": _WARM_UP_HCL.encode(),
     "pod.yaml": b"apiVersion: v1\nkind: Pod\nmetadata: {name: warm}\nspec: {containers: [{name: up, image: up}]}\n",
     ".github/workflows/warm.yml": b"name: w\non: [push]\njobs:\n  up:\n    runs-on: u\n    steps:\n      - run: 'true'\n",
 }
@@ -35,7 +93,7 @@ def scanner_name() -> str:
 def warm_up() -> None:
     """Load every check, ours too, and scan once: the first scan costs ten times a later one."""
     TerraformRunner().load_external_checks([str(CHECKS / "terraform")])
-    scan_tree(_WARM_UP)
+    scan_tree(WARM_UP)
 
 
 def scan_tree(files: Mapping[str, bytes]) -> dict[str, Any]:

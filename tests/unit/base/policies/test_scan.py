@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from policies import documents
+from policies.apart import scan_apart
 from policies.finding import ParameterChange, Severity
 from policies.remedy import apply
 from policies.scan import scan
@@ -248,6 +249,33 @@ def test_one_scan_leaves_nothing_for_the_next(checkov: ScannerProcess) -> None:
 def test_a_path_out_of_the_tree_is_a_fault(checkov: ScannerProcess) -> None:
     with pytest.raises(ScannerFaultError):
         checkov.scan({"../../evil.tf": BARE})
+
+
+def test_the_worker_judges_as_this_process_does(checkov: ScannerProcess) -> None:
+    tree = {"infra/main.tf": BARE, "manifests/web.yaml": render(*IMAGES[NGINX]), "other/x.tf": BARE}
+    changed = {"infra/main.tf", "manifests/web.yaml", "gone.md"}
+    here = scan(tree, changed, context=CONTEXT, scanner=checkov, base={})
+    apart = scan_apart(tree, changed, context=CONTEXT, process=checkov, base={})
+    assert apart.findings == here.findings
+    assert apart.judged == here.judged
+    assert {engine.partition("@")[0] for engine in apart.engines} == {
+        "checkov",
+        "countersign",
+        "kubernetes-models",
+        "rego",
+    }
+
+
+def test_the_worker_may_not_leave_an_engine_out(checkov: ScannerProcess) -> None:
+    context = CONTEXT.model_copy(update={"without": frozenset({"rego"})})
+    with pytest.raises(ScannerFaultError, match="every engine"):
+        scan_apart({}, set(), context=context, process=checkov)
+
+
+def test_a_policy_that_cannot_be_used_is_a_fault_of_the_whole_scan(checkov: ScannerProcess) -> None:
+    context = CONTEXT.model_copy(update={"rego": {"a.rego": "package a\n\ndeny[msg] { msg := 1 }\n"}})
+    with pytest.raises(ScannerFaultError, match="a.rego is written in Rego v0"):
+        scan_apart({}, set(), context=context, process=checkov)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent death signal is Linux's")

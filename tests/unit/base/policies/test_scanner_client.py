@@ -90,6 +90,6 @@ def test_the_worker_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPa
 
 def test_accounting_is_exact() -> None:
     report = ScannerReport(scanner="s", files={path: digest_of(data) for path, data in FILES.items()})
-    account_for(report, FILES)
+    account_for(report.files, FILES)
     with pytest.raises(ScannerFaultError):
-        account_for(report, {**FILES, "c.tf": b""})
+        account_for(report.files, {**FILES, "c.tf": b""})
