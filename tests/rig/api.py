@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ class Answer:
 
     status: int
     body: Any
+    warnings: tuple[str, ...] = ()
+    """The texts of the server's `Warning` headers."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Api:
 
     def request(self, method: str, path: str, body: object = None, *, kind: str = "application/json") -> Answer:
         """Send one request; an HTTP error is an answer, a connection that fails is an OSError."""
-        request = urllib.request.Request(  # noqa: S310 - the address is the rig's own, https on loopback
+        request = urllib.request.Request(
             self.url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
@@ -42,10 +45,10 @@ class Api:
         )
         context = ssl.create_default_context(cafile=str(self.authority))
         try:
-            with urllib.request.urlopen(request, context=context, timeout=30) as response:  # noqa: S310
-                return Answer(response.status, _parsed(response.read()))
+            with urllib.request.urlopen(request, context=context, timeout=30) as response:
+                return _answer(response.status, response)
         except urllib.error.HTTPError as error:
-            return Answer(error.code, _parsed(error.read()))
+            return _answer(error.code, error)
 
     def get(self, path: str) -> Answer:
         """Read one path."""
@@ -70,6 +73,19 @@ class Api:
         }
         path.touch(mode=0o600)
         path.write_text(json.dumps(config, indent=1))
+
+
+def connect(kubeconfig: Path) -> Api:
+    """The user of a kubeconfig that `write_kubeconfig` wrote (its authority is put beside it)."""
+    config = json.loads(kubeconfig.read_text())
+    cluster = config["clusters"][0]["cluster"]
+    authority = kubeconfig.with_name("authority.crt")
+    authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    return Api(cluster["server"], config["users"][0]["user"]["token"], authority)
+
+
+def _answer(status: int, response: HTTPResponse | urllib.error.HTTPError) -> Answer:
+    return Answer(status, _parsed(response.read()), tuple(response.headers.get_all("Warning") or ()))
 
 
 def _parsed(body: bytes) -> Any:

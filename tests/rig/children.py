@@ -14,10 +14,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, Self
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 _PR_SET_PDEATHSIG = 1
@@ -121,14 +122,27 @@ def wait_for(child: Child, question: Callable[[], bool], *, seconds: float) -> N
         time.sleep(0.05)
 
 
-def free_ports(count: int) -> list[int]:
-    """Distinct ports that were free on loopback a moment ago (the programs take no open socket)."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+class Ports:
+    """Free ports on loopback, kept free for the programs that will listen there.
+
+    Bound but not listening, with SO_REUSEADDR: the kernel gives such a port to nobody who asks for any, and lets
+    one who names it listen, as Go's and Java's servers do.
+    """
+
+    def __enter__(self) -> Self:
+        self._kept = ExitStack()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.close()
+
+    def take(self) -> int:
+        """One port that nobody else got."""
+        kept = self._kept.enter_context(socket.socket())
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        port: int = kept.getsockname()[1]
+        return port
 
 
 def _stat(pid: int) -> tuple[str, int]:

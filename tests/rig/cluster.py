@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.rig.api import Api
 from tests.rig.build import Binaries
-from tests.rig.children import Start, free_ports, wait_for
+from tests.rig.children import Ports, Start, wait_for
 
 MANIFESTS = Path(__file__).resolve().parent / "manifests"
 TOKEN_SECONDS = 7 * 24 * 3600  # a rig that was left up stays usable for a week
@@ -30,13 +30,13 @@ class Cluster:
     audit_log: Path
 
 
-def start_cluster(state: Path, binaries: Binaries, start: Start) -> Cluster:
+def start_cluster(state: Path, binaries: Binaries, start: Start, ports: Ports) -> Cluster:
     """Start everything and wait until a namespace gets its service account and the node is ready."""
     pki = state / "pki"
     pki.mkdir()
     program = binaries.kubernetes
-    etcd_port, etcd_peer_port, port, controllers_port, scheduler_port, kwok_port = free_ports(6)
-    _start_etcd(program, state, start, etcd_port, etcd_peer_port)
+    etcd_port, port, kwok_port = ports.take(), ports.take(), ports.take()
+    _start_etcd(program, state, start, etcd_port, ports.take())
     tokens = _write_tokens(pki)
     server = start("kube-apiserver", _apiserver(program, state, etcd_port, port))
     # The server makes its own certificate on its first start; what signed it lies behind it in the same file.
@@ -50,11 +50,11 @@ def start_cluster(state: Path, binaries: Binaries, start: Start) -> Cluster:
 
     controllers = start(
         "kube-controller-manager",
-        _secured(program, "kube-controller-manager", state, controllers_port)
+        _secured(program, "kube-controller-manager", state, ports.take())
         + ["--use-service-account-credentials=true", f"--root-ca-file={authority}"]
         + [f"--service-account-private-key-file={pki / 'service-accounts.key'}"],
     )
-    start("kube-scheduler", _secured(program, "kube-scheduler", state, scheduler_port))
+    start("kube-scheduler", _secured(program, "kube-scheduler", state, ports.take()))
     cluster = Cluster(admin, _kubeconfig(state, "admin"), state / "logs" / "audit.jsonl")
     apply_manifest(cluster, binaries, MANIFESTS / "node.yaml")
     kwok = start(

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.rig.build import Binaries
-from tests.rig.children import Start, free_ports, wait_for
+from tests.rig.children import Ports, Start, wait_for
 from tests.rig.cluster import MANIFESTS, Cluster, apply_manifest, service_account
 
 CONTROLLER = "argocd-application-controller"
 REPO_SERVER = "argocd-repo-server"
 
 
-def start_argocd(state: Path, binaries: Binaries, cluster: Cluster, start: Start) -> None:
+def start_argocd(state: Path, binaries: Binaries, cluster: Cluster, start: Start, ports: Ports) -> None:
     """Install what Argo CD expects in the cluster, start its programs and wait until they say that they are well."""
     for manifest in (binaries.argocd_crds, MANIFESTS / "argocd.yaml"):
         apply_manifest(cluster, binaries, manifest)
@@ -28,7 +28,7 @@ def start_argocd(state: Path, binaries: Binaries, cluster: Cluster, start: Start
     kubeconfig = state / "argocd.kubeconfig"
     service_account(cluster.admin, "argocd", CONTROLLER).write_kubeconfig(kubeconfig)
 
-    redis_port, repo_port, repo_metrics, metrics = free_ports(4)
+    redis_port, repo_port, repo_metrics, metrics = (ports.take() for _ in range(4))
     redis, repo = f"127.0.0.1:{redis_port}", f"127.0.0.1:{repo_port}"
     environment = _environment(state, kubeconfig)
     cache = start("redis", [binaries.argocd, "redis", redis], environment)

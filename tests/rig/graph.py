@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.rig.build import Binaries
-from tests.rig.children import Child, Start, free_ports, wait_for
+from tests.rig.children import Child, Ports, Start, wait_for
 
 # Neo4j opens these itself from the manifest of its own jar; from a class path somebody has to say it.
 OPENS = [
@@ -55,11 +55,11 @@ class Graph:
             return False
 
 
-def start_neo4j(state: Path, binaries: Binaries, start: Start) -> Graph:
+def start_neo4j(state: Path, binaries: Binaries, start: Start, ports: Ports) -> Graph:
     """Start Neo4j with a random password. It takes seconds: `wait()` when everything else is on its way."""
     home = state / "neo4j"
     (home / "conf").mkdir(parents=True)
-    bolt, http = free_ports(2)
+    bolt, http = ports.take(), ports.take()
     settings = {
         "server.default_listen_address": "127.0.0.1",
         "server.bolt.listen_address": f"127.0.0.1:{bolt}",

@@ -27,7 +27,7 @@ if __name__ == "__main__":  # run as a script: the tree's root is not on the pat
 
 from tests.rig.api import Api
 from tests.rig.build import Binaries, BuildFailed, ToolMissing, build, cache_folder
-from tests.rig.children import NOTHING, Child, NotReady, start, stop
+from tests.rig.children import NOTHING, Child, NotReady, Ports, start, stop
 from tests.rig.cluster import MANIFESTS, Cluster, apply_manifest, service_account, start_cluster
 from tests.rig.gitops import start_argocd
 from tests.rig.graph import Graph, start_neo4j
@@ -61,7 +61,8 @@ class Rig:
             raise FileExistsError(f"{self.state} is not empty: `rig.py down` first, or choose another folder")
         (self.state / "logs").mkdir()
         try:
-            self._start()
+            with Ports() as ports:
+                self._start(ports)
         except BaseException:  # an interrupt too must not leave servers behind
             stop(self.children)
             raise
@@ -77,16 +78,16 @@ class Rig:
         """The settings file that points Countersign at this rig."""
         return self.state / "countersign.toml"
 
-    def _start(self) -> None:
+    def _start(self, ports: Ports) -> None:
         began = time.monotonic()
 
         def lap(name: str) -> None:
             self.seconds[name] = round(time.monotonic() - began, 1)
 
-        self.graph = start_neo4j(self.state, self.binaries, self._child)  # slowest to wake, so first to be called
-        self.cluster = start_cluster(self.state, self.binaries, self._child)
+        self.graph = start_neo4j(self.state, self.binaries, self._child, ports)  # slowest to wake, so first to be called
+        self.cluster = start_cluster(self.state, self.binaries, self._child, ports)
         lap("kubernetes")
-        start_argocd(self.state, self.binaries, self.cluster, self._child)
+        start_argocd(self.state, self.binaries, self.cluster, self._child, ports)
         lap("argocd")
         apply_manifest(self.cluster, self.binaries, MANIFESTS / "gate.yaml")
         self.gate = service_account(self.cluster.admin, "countersign", "gate")
