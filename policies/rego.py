@@ -20,7 +20,7 @@ from policies.kubernetes_objects import ManifestObject
 from policies.rules import rule
 
 if TYPE_CHECKING:
-    from regopy import Interpreter
+    from regopy import Interpreter  # type: ignore[import-untyped]
 
 ENGINE = "rego"
 BUNDLE = Path(__file__).resolve().parent / "rego"
