@@ -35,7 +35,9 @@ class Api:
     token: str
     authority: Path
 
-    def request(self, method: str, path: str, body: object = None, *, kind: str = "application/json") -> Answer:
+    def request(
+        self, method: str, path: str, body: object = None, *, kind: str = "application/json"
+    ) -> Answer:
         """Send one request; an HTTP error is an answer, a connection that fails is an OSError."""
         request = urllib.request.Request(
             self.url + path,

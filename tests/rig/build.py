@@ -32,14 +32,19 @@ NEO4J_BY_JAVA = {
     21: ("2026.09.0", "org.neo4j.server.Neo4jCommunity"),
     17: ("5.26.18", "org.neo4j.server.CommunityEntryPoint"),
 }
+TOOLS = {
+    "git": "git (Argo CD fetches with it)",
+    "go": "Go 1.26 or newer (https://go.dev/dl)",
+    "mvn": "Maven 3.8 or newer",
+}
 JAVA_HOMES = Path("/usr/lib/jvm")  # where Linux distributions put theirs
 
 
-class ToolMissing(Exception):
+class ToolMissingError(Exception):
     """A program that a build needs is not on this machine; the message says which and where it comes from."""
 
 
-class BuildFailed(Exception):
+class BuildFailedError(Exception):
     """A build ended with an error; the message carries its last lines."""
 
 
@@ -67,9 +72,10 @@ class Binaries:
 
 @dataclass(frozen=True)
 class Part:
-    """One folder of the cache: what it is made from, and how."""
+    """One folder of the cache: what it is made by, from and how."""
 
     name: str
+    tool: str
     ingredients: str
     build: Callable[[Path], None]
 
@@ -85,7 +91,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 
 def find_java(environment: Mapping[str, str]) -> Java:
-    """The newest Java of JAVA_HOME, the PATH and the distribution's folder; ToolMissing below 17."""
+    """The newest Java of JAVA_HOME, the PATH and the distribution's folder; ToolMissingError below 17."""
     candidates = [Path(environment["JAVA_HOME"]) / "bin" / "java"] if environment.get("JAVA_HOME") else []
     if on_path := shutil.which("java"):
         candidates.append(Path(on_path))
@@ -93,7 +99,9 @@ def find_java(environment: Mapping[str, str]) -> Java:
     found = [Java(path, _java_major(path)) for path in candidates if path.is_file()]
     best = max(found, key=lambda java: java.major, default=None)
     if best is None or best.major < min(NEO4J_BY_JAVA):
-        raise ToolMissing(f"java {min(NEO4J_BY_JAVA)} or newer not found: install a JDK or set JAVA_HOME")
+        raise ToolMissingError(
+            f"java {min(NEO4J_BY_JAVA)} or newer not found: install a JDK or set JAVA_HOME"
+        )
     return best
 
 
@@ -103,35 +111,46 @@ def _java_major(program: Path) -> int:
     return int(match[1]) if match else 0
 
 
-def _tool(name: str, comes_from: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        raise ToolMissing(f"{name} not found: {comes_from}")
-    return path
+def _require(name: str) -> None:
+    """ToolMissingError unless the tool is there and, for Go, new enough for our modules."""
+    if shutil.which(name) is None:
+        raise ToolMissingError(f"{name} not found: install {TOOLS[name]}")
+    if name == "go":
+        # Asked inside a module, Go itself says whether it can build it (or fetches one that can).
+        asked = subprocess.run(
+            ["go", "env", "GOVERSION"],
+            cwd=SOURCES / "kubernetes",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if asked.returncode != 0:
+            raise ToolMissingError(f"go is too old: install {TOOLS[name]} ({asked.stderr.strip()})")
 
 
 def _run(arguments: list[str], *, cwd: Path | None = None, extra: dict[str, str] | None = None) -> str:
-    """Run one step gently (nice 10); its standard output, or BuildFailed with the end of what it said."""
+    """Run one step gently (nice 10); its standard output, or BuildFailedError with the end of what it said."""
     done = subprocess.run(
-        ["nice", *arguments], cwd=cwd, env={**os.environ, **(extra or {})}, capture_output=True, text=True
+        ["nice", *arguments],
+        cwd=cwd,
+        env={**os.environ, **(extra or {})},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
-        raise BuildFailed(f"{' '.join(arguments)} ended with {done.returncode}:\n{tail}")
+        raise BuildFailedError(f"{' '.join(arguments)} ended with {done.returncode}:\n{tail}")
     return done.stdout
-
-
-def _go() -> str:
-    return _tool("go", "install Go 1.26 or newer (https://go.dev/dl)")
 
 
 def parts(java: Java) -> list[Part]:
     """Every part of the rig, in the order in which they are built."""
     neo4j, _ = _neo4j(java)
     return [
-        Part("kubernetes", KUBERNETES + KWOK + _sources("kubernetes"), _build_kubernetes),
-        Part("argocd", ARGOCD + _sources("argocd"), _build_argocd),
-        Part("neo4j", neo4j + _sources("neo4j"), lambda folder: _build_neo4j(folder, neo4j)),
+        Part("kubernetes", "go", KUBERNETES + KWOK + _sources("kubernetes"), _build_kubernetes),
+        Part("argocd", "go", ARGOCD + _sources("argocd"), _build_argocd),
+        Part("neo4j", "mvn", neo4j + _sources("neo4j"), lambda folder: _build_neo4j(folder, neo4j)),
     ]
 
 
@@ -146,7 +165,7 @@ def _sources(name: str) -> str:
 def _build_kubernetes(folder: Path) -> None:
     # Without the version kubectl cannot parse what the server calls itself.
     _go_build("kubernetes", folder, f"-X k8s.io/component-base/version.gitVersion={KUBERNETES}")
-    install = [_go(), "install", "-trimpath", "-ldflags", "-s -w", f"sigs.k8s.io/kwok/cmd/kwok@{KWOK}"]
+    install = ["go", "install", "-trimpath", "-ldflags", "-s -w", f"sigs.k8s.io/kwok/cmd/kwok@{KWOK}"]
     _run(install, cwd=folder, extra={"GOBIN": str(folder)})
     stages = _module_folder(f"sigs.k8s.io/kwok@{KWOK}", folder) / "kustomize" / "stage" / "fast"
     kustomize = [str(folder / "kubernetes"), "kubectl", "kustomize", str(stages)]
@@ -161,31 +180,41 @@ def _build_argocd(folder: Path) -> None:
 
 
 def _build_neo4j(folder: Path, version: str) -> None:
-    mvn = _tool("mvn", "install Maven 3.8 or newer")
     copy = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder / 'jars'}"]
-    _run([mvn, "-q", "-B", "-f", str(SOURCES / "neo4j" / "pom.xml"), f"-Dneo4j.version={version}", *copy])
+    _run(["mvn", "-q", "-B", "-f", str(SOURCES / "neo4j" / "pom.xml"), f"-Dneo4j.version={version}", *copy])
 
 
 def _go_build(name: str, folder: Path, linker: str) -> None:
     # -buildvcs=false: the state of the tree around the source is no ingredient.
     flags = ["-buildvcs=false", "-mod=readonly", "-trimpath", "-ldflags", f"-s -w {linker}"]
-    _run([_go(), "build", *flags, "-o", str(folder / name), "."], cwd=SOURCES / name)
+    _run(["go", "build", *flags, "-o", str(folder / name), "."], cwd=SOURCES / name)
 
 
 def _module_folder(module: str, cwd: Path) -> Path:
     """The unpacked source of a module (`path@version`) in Go's module cache, fetched if needed."""
     # -mod=mod: outside a module of ours there is no go.mod to hold against.
-    said = _run([_go(), "mod", "download", "-json", module], cwd=cwd, extra={"GOFLAGS": "-mod=mod"})
+    said = _run(["go", "mod", "download", "-json", module], cwd=cwd, extra={"GOFLAGS": "-mod=mod"})
     return Path(json.loads(said)["Dir"])
 
 
-def build(cache: Path, environment: Mapping[str, str], *, say: Callable[[str], None]) -> Binaries:
-    """Build every part that the cache lacks; ToolMissing or BuildFailed if one cannot be."""
+def missing(cache: Path, java: Java) -> list[Part]:
+    """The parts that are not built yet."""
+    return [part for part in parts(java) if not part.folder(cache).is_dir()]
+
+
+def require_tools(cache: Path, environment: Mapping[str, str]) -> Java:
+    """The Java to use; ToolMissingError if the rig or a part that is still to be built needs a tool we lack."""
+    _require("git")
     java = find_java(environment)
-    for part in parts(java):
+    for part in missing(cache, java):
+        _require(part.tool)
+    return java
+
+
+def build(cache: Path, java: Java, *, say: Callable[[str], None]) -> Binaries:
+    """Build every part that the cache lacks; BuildFailedError if one cannot be."""
+    for part in missing(cache, java):
         folder = part.folder(cache)
-        if folder.is_dir():
-            continue
         say(f"{part.name}: building (minutes when Go's and Maven's caches are cold)")
         began = time.monotonic()
         unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
@@ -200,11 +229,11 @@ def build(cache: Path, environment: Mapping[str, str], *, say: Callable[[str], N
 
 
 def binaries(cache: Path, java: Java) -> Binaries:
-    """Where the parts lie; BuildFailed naming the first that is missing."""
+    """Where the parts lie; BuildFailedError naming the first that is missing."""
     folders = {part.name: part.folder(cache) for part in parts(java)}
     for name, folder in folders.items():
         if not folder.is_dir():
-            raise BuildFailed(f"{name} is not built: run python3 tests/rig/build.py")
+            raise BuildFailedError(f"{name} is not built: run python3 tests/rig/build.py")
     return Binaries(
         kubernetes=folders["kubernetes"] / "kubernetes",
         kwok=folders["kubernetes"] / "kwok",
@@ -232,15 +261,12 @@ def main() -> int:
         print(f"rig: {line}", file=sys.stderr, flush=True)
 
     try:
-        _tool("git", "install git (Argo CD fetches with it)")
-        if check:
-            built = binaries(cache, find_java(environment))
-        else:
-            built = build(cache, environment, say=say)
-    except ToolMissing as missing:
-        say(str(missing))
+        java = require_tools(cache, environment)
+        built = binaries(cache, java) if check else build(cache, java, say=say)
+    except ToolMissingError as lacking:
+        say(str(lacking))
         return 4
-    except BuildFailed as failed:
+    except BuildFailedError as failed:
         say(str(failed))
         return 1
     for name, path in asdict(built).items():

@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-class NotReady(Exception):
+class NotReadyError(Exception):
     """A server ended, or did not answer in time; the message carries the end of its log."""
 
 
@@ -81,7 +81,7 @@ def start(
             env=dict(environment),
             cwd=logs.parent,
             start_new_session=not bound,
-            preexec_fn=die_with_parent if bound else None,
+            preexec_fn=die_with_parent if bound else None,  # noqa: PLW1509 - it only makes two system calls
         )
     # Popen's own end-of-life warning is about children that somebody forgot. These are recorded by pid.
     process.returncode = 0
@@ -112,13 +112,15 @@ def stop(children: Sequence[Child]) -> None:
 
 
 def wait_for(child: Child, question: Callable[[], bool], *, seconds: float) -> None:
-    """Ask until the answer is yes; NotReady when the process ended or the time is over."""
+    """Ask until the answer is yes; NotReadyError when the process ended or the time is over."""
     deadline = time.monotonic() + seconds
     while not question():
         if not child.is_alive():
-            raise NotReady(f"{child.name} ended; its log ends:\n{child.tail()}")
+            raise NotReadyError(f"{child.name} ended; its log ends:\n{child.tail()}")
         if time.monotonic() > deadline:
-            raise NotReady(f"{child.name} did not answer within {seconds:.0f} s; its log ends:\n{child.tail()}")
+            raise NotReadyError(
+                f"{child.name} did not answer within {seconds:.0f} s; its log ends:\n{child.tail()}"
+            )
         time.sleep(0.05)
 
 

@@ -50,20 +50,31 @@ def start_cluster(state: Path, binaries: Binaries, start: Start, ports: Ports) -
 
     controllers = start(
         "kube-controller-manager",
-        _secured(program, "kube-controller-manager", state, ports.take())
-        + ["--use-service-account-credentials=true", f"--root-ca-file={authority}"]
-        + [f"--service-account-private-key-file={pki / 'service-accounts.key'}"],
+        [
+            *_secured(program, "kube-controller-manager", state, ports.take()),
+            "--use-service-account-credentials=true",
+            f"--root-ca-file={authority}",
+            f"--service-account-private-key-file={pki / 'service-accounts.key'}",
+        ],
     )
     start("kube-scheduler", _secured(program, "kube-scheduler", state, ports.take()))
     cluster = Cluster(admin, _kubeconfig(state, "admin"), state / "logs" / "audit.jsonl")
     apply_manifest(cluster, binaries, MANIFESTS / "node.yaml")
     kwok = start(
         "kwok",
-        [binaries.kwok, f"--kubeconfig={cluster.kubeconfig}", "--manage-all-nodes=true"]
-        + [f"--config={binaries.kwok_stages}", f"--config={_write_pod_logs(state)}"]
-        # It answers for the kubelet too, so that `kubectl logs` has somebody to ask.
-        + [f"--server-address=127.0.0.1:{kwok_port}", "--node-ip=127.0.0.1", f"--node-port={kwok_port}"]
-        + [f"--tls-cert-file={authority}", f"--tls-private-key-file={pki / 'apiserver.key'}"],
+        [
+            binaries.kwok,
+            f"--kubeconfig={cluster.kubeconfig}",
+            "--manage-all-nodes=true",
+            f"--config={binaries.kwok_stages}",
+            f"--config={_write_pod_logs(state)}",
+            # It answers for the kubelet too, so that `kubectl logs` has somebody to ask.
+            f"--server-address=127.0.0.1:{kwok_port}",
+            "--node-ip=127.0.0.1",
+            f"--node-port={kwok_port}",
+            f"--tls-cert-file={authority}",
+            f"--tls-private-key-file={pki / 'apiserver.key'}",
+        ],
     )
     account = "/api/v1/namespaces/default/serviceaccounts/default"
     wait_for(controllers, lambda: _answers(admin, account), seconds=60)
@@ -88,7 +99,13 @@ def service_account(admin: Api, namespace: str, name: str) -> Api:
 def apply_manifest(cluster: Cluster, binaries: Binaries, manifest: Path) -> None:
     """`kubectl apply --server-side` as the administrator; what it says on failure is in the error."""
     # Server-side, because a client-side apply of Argo CD's CRDs exceeds the limit of an annotation.
-    command = [binaries.kubernetes, "kubectl", f"--kubeconfig={cluster.kubeconfig}", "apply", "--server-side"]
+    command: list[str | Path] = [
+        binaries.kubernetes,
+        "kubectl",
+        f"--kubeconfig={cluster.kubeconfig}",
+        "apply",
+        "--server-side",
+    ]
     done = subprocess.run([*command, "-f", manifest], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{manifest.name}: {done.stderr}")
@@ -98,10 +115,18 @@ def _start_etcd(program: Path, state: Path, start: Start, port: int, peer_port: 
     client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
     etcd = start(
         "etcd",
-        [program, "etcd", f"--data-dir={state / 'etcd'}", "--log-level=warn", "--unsafe-no-fsync"]
-        + [f"--listen-client-urls={client}", f"--advertise-client-urls={client}"]
-        + [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
-        + [f"--initial-cluster=default={peer}"],
+        [
+            program,
+            "etcd",
+            f"--data-dir={state / 'etcd'}",
+            "--log-level=warn",
+            "--unsafe-no-fsync",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+        ],
     )
     wait_for(etcd, lambda: _is_healthy(f"{client}/health"), seconds=30)
 
@@ -165,7 +190,9 @@ def _secured(program: Path, name: str, state: Path, port: int) -> list[str | Pat
 def _write_pod_logs(state: Path) -> Path:
     """What `kubectl logs` says of every container: one line that owns up to being nobody's."""
     said = state / "pod.log"
-    said.write_text("2026-01-01T00:00:00.000000000Z stdout F rig: kwok starts no container, so it said nothing\n")
+    said.write_text(
+        "2026-01-01T00:00:00.000000000Z stdout F rig: kwok starts no container, so it said nothing\n"
+    )
     logs = {
         "apiVersion": "kwok.x-k8s.io/v1alpha1",
         "kind": "ClusterLogs",

@@ -35,14 +35,30 @@ def start_argocd(state: Path, binaries: Binaries, cluster: Cluster, start: Start
     wait_for(cache, lambda: _listens(redis_port), seconds=30)
     repo_server = start(
         REPO_SERVER,
-        [binaries.argocd, REPO_SERVER, "--disable-tls", f"--redis={redis}", "--address=127.0.0.1"]
-        + [f"--port={repo_port}", "--metrics-address=127.0.0.1", f"--metrics-port={repo_metrics}"],
+        [
+            binaries.argocd,
+            REPO_SERVER,
+            "--disable-tls",
+            f"--redis={redis}",
+            "--address=127.0.0.1",
+            f"--port={repo_port}",
+            "--metrics-address=127.0.0.1",
+            f"--metrics-port={repo_metrics}",
+        ],
         environment,
     )
     controller = start(
         CONTROLLER,
-        [binaries.argocd, CONTROLLER, f"--kubeconfig={kubeconfig}", "--namespace=argocd", f"--redis={redis}"]
-        + [f"--repo-server={repo}", "--repo-server-plaintext", f"--metrics-port={metrics}"],
+        [
+            binaries.argocd,
+            CONTROLLER,
+            f"--kubeconfig={kubeconfig}",
+            "--namespace=argocd",
+            f"--redis={redis}",
+            f"--repo-server={repo}",
+            "--repo-server-plaintext",
+            f"--metrics-port={metrics}",
+        ],
         environment,
     )
     wait_for(repo_server, lambda: _is_well(f"http://127.0.0.1:{repo_metrics}/healthz?full=true"), seconds=60)

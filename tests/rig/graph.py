@@ -76,18 +76,37 @@ def start_neo4j(state: Path, binaries: Binaries, start: Start, ports: Ports) -> 
     _set_password(home, binaries, password)
     server = start(
         "neo4j",
-        [binaries.java, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *OPENS]
-        + ["-cp", f"{binaries.neo4j_jars}/*", binaries.neo4j_main, f"--home-dir={home}", f"--config-dir={home / 'conf'}"],
+        [
+            binaries.java,
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            *OPENS,
+            "-cp",
+            f"{binaries.neo4j_jars}/*",
+            binaries.neo4j_main,
+            f"--home-dir={home}",
+            f"--config-dir={home / 'conf'}",
+        ],
         {"HOME": str(home)},
     )
-    return Graph(f"bolt://127.0.0.1:{bolt}", f"http://127.0.0.1:{http}", "neo4j", password, password_file, server)
+    return Graph(
+        f"bolt://127.0.0.1:{bolt}", f"http://127.0.0.1:{http}", "neo4j", password, password_file, server
+    )
 
 
 def _set_password(home: Path, binaries: Binaries, password: str) -> None:
     """Neo4j's own tool, before the first start: it knows the format of its file of users."""
     tool = ["org.neo4j.cli.AdminTool", "dbms", "set-initial-password", password]
     done = subprocess.run(
-        [binaries.java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{binaries.neo4j_jars}/*", *tool],
+        [
+            binaries.java,
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            f"{binaries.neo4j_jars}/*",
+            *tool,
+        ],
         env={"NEO4J_HOME": str(home), "NEO4J_CONF": str(home / "conf"), "HOME": str(home)},
         capture_output=True,
         text=True,

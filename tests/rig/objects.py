@@ -13,7 +13,11 @@ Object = dict[str, Any]
 def namespace(name: str) -> Object:
     """A namespace that enforces the `restricted` Pod Security Standard."""
     label = "pod-security.kubernetes.io/enforce"
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {label: "restricted"}}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {label: "restricted"}},
+    }
 
 
 def pod_spec(*, privileged: bool = False) -> Object:

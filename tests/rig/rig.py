@@ -26,12 +26,13 @@ if __name__ == "__main__":  # run as a script: the tree's root is not on the pat
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from tests.rig.api import Api
-from tests.rig.build import Binaries, BuildFailed, ToolMissing, build, cache_folder
-from tests.rig.children import NOTHING, Child, NotReady, Ports, start, stop
+from tests.rig.build import Binaries, BuildFailedError, ToolMissingError, build, cache_folder, require_tools
+from tests.rig.children import NOTHING, Child, NotReadyError, Ports, start, stop
 from tests.rig.cluster import MANIFESTS, Cluster, apply_manifest, service_account, start_cluster
 from tests.rig.gitops import start_argocd
 from tests.rig.graph import Graph, start_neo4j
 
+PROFILE = Path(__file__).resolve().parent / "profile.toml"
 PASSED_ON = ("PATH", "LANG", "LC_ALL")  # no proxy and no credential of the machine's user reaches a server
 
 
@@ -46,7 +47,9 @@ class Rig:
     gate: Api
     graph: Graph
 
-    def __init__(self, state: Path, binaries: Binaries, environment: Mapping[str, str], *, bound: bool = True) -> None:
+    def __init__(
+        self, state: Path, binaries: Binaries, environment: Mapping[str, str], *, bound: bool = True
+    ) -> None:
         self.state = state.resolve()
         self.binaries = binaries
         self.children: list[Child] = []
@@ -84,7 +87,9 @@ class Rig:
         def lap(name: str) -> None:
             self.seconds[name] = round(time.monotonic() - began, 1)
 
-        self.graph = start_neo4j(self.state, self.binaries, self._child, ports)  # slowest to wake, so first to be called
+        self.graph = start_neo4j(
+            self.state, self.binaries, self._child, ports
+        )  # slowest to wake, so first to be called
         self.cluster = start_cluster(self.state, self.binaries, self._child, ports)
         lap("kubernetes")
         start_argocd(self.state, self.binaries, self.cluster, self._child, ports)
@@ -103,12 +108,14 @@ class Rig:
         child = start(name, arguments, logs=self.state / "logs", environment=everything, bound=self._bound)
         self.children.append(child)
         if not self._bound:
-            write_record(self.state, self.children)  # after each: an `up` that is killed can still be taken down
+            write_record(
+                self.state, self.children
+            )  # after each: an `up` that is killed can still be taken down
         return child
 
     def _settings(self) -> str:
         return f"""\
-profile = "rig"
+profile = "{PROFILE}"
 
 [github]  # the sandbox's GitHub, whose real git Argo CD fetches from
 kind = "sandbox"
@@ -119,7 +126,6 @@ kubeconfig = "{self.state / "gate.kubeconfig"}"
 context = "rig"
 
 [graph]
-kind = "neo4j"
 kind = "neo4j"
 uri = "{self.graph.bolt}"
 user = "{self.graph.user}"
@@ -143,7 +149,8 @@ def read_record(state: Path) -> list[Child]:
 
 def up(state: Path, environment: Mapping[str, str]) -> int:
     """Build, start, and leave it running."""
-    binaries = build(cache_folder(environment), environment, say=_say)
+    cache = cache_folder(environment)
+    binaries = build(cache, require_tools(cache, environment), say=_say)
     rig = Rig(state, binaries, environment, bound=False)
     rig.__enter__()  # no __exit__: `down` does that
     _say(", ".join(f"{name} after {seconds} s" for name, seconds in rig.seconds.items()))
@@ -157,7 +164,11 @@ def status(state: Path) -> int:
     """Print what runs; 0 only if everything that was started still does."""
     children = read_record(state)
     alive = {child.name: child.is_alive() for child in children}
-    print(json.dumps({"state": str(state), "settings": str(state / "countersign.toml"), "alive": alive}, indent=1))
+    print(
+        json.dumps(
+            {"state": str(state), "settings": str(state / "countersign.toml"), "alive": alive}, indent=1
+        )
+    )
     return 0 if alive and all(alive.values()) else 1
 
 
@@ -183,10 +194,10 @@ def main() -> int:
         if chosen.command == "up":
             return up(state, environment)
         return status(state) if chosen.command == "status" else down(state)
-    except ToolMissing as missing:
+    except ToolMissingError as missing:
         _say(str(missing))
         return 4
-    except (BuildFailed, NotReady, FileExistsError, RuntimeError) as fault:
+    except (BuildFailedError, NotReadyError, FileExistsError, RuntimeError) as fault:
         _say(str(fault))
         return 1
 
