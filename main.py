@@ -107,9 +107,9 @@ def review(
     as_json: Json = False,
 ) -> None:
     """Judge files by the profile's policies; exit 3 when something blocks."""
-    from tools.launch import commands  # noqa: PLC0415
+    from tools.launch import reviewing  # noqa: PLC0415
 
-    document, text = commands.review(path, profile)
+    document, text = reviewing.review(path, profile, lambda line: print(line, file=sys.stderr))
     answer(document, text, as_json=as_json)
     leave(0 if document["decision"] == "approve" else 3)
 
