@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from policies.profile import load
 from tests.rig import git_server, objects
 from tests.rig.api import MERGE, Api
 from tests.rig.rig import Rig
@@ -243,6 +244,8 @@ def test_the_settings_point_at_what_was_started(rig: Rig) -> None:
     settings = tomllib.loads(rig.countersign_toml.read_text())
     assert Path(settings["kubernetes"]["kubeconfig"]) == rig.state / "gate.kubeconfig"
     assert settings["graph"]["uri"] == rig.graph.bolt
+    profile = load(Path(settings["profile"]))
+    assert (profile.rehearsal, profile.unattended, profile.automated_sync) == (False, True, False)
     assert Path(settings["graph"]["password_file"]).read_text() == rig.graph.password
 
 
