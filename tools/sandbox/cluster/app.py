@@ -1,0 +1,147 @@
+"""The rehearsal cluster as one ASGI application.
+
+    build(settings: ClusterSettings, repositories: Callable[[str], Path | None], clock=utc_now) -> Starlette
+
+`repositories` finds the bare git repository behind an Application's repoURL, or None. The application runs its
+controllers between ASGI start-up and shutdown, so it needs `lifespan="on"`. Serve it over TLS with one worker:
+
+    files = tls.certificate(settings.state_dir, utc_now())
+    uvicorn.Config(build(settings, find), ssl_certfile=files.certificate, ssl_keyfile=files.key, lifespan="on",
+                   timeout_graceful_shutdown=1)                       # watches stay open until then
+    text = kubeconfig.kubeconfig("https://127.0.0.1:PORT", token, files.authority.read_bytes())   # write it 0600
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from tools.sandbox.cluster import errors
+from tools.sandbox.cluster.argocd.controller import ArgoCd
+from tools.sandbox.cluster.argocd.source import Repositories
+from tools.sandbox.cluster.cluster import Clock, Cluster
+from tools.sandbox.cluster.controllers import budgets, deployments, endpoints, housekeeping
+from tools.sandbox.cluster.controllers.replicasets import ReplicaSets
+from tools.sandbox.cluster.controllers.sets import Sets
+from tools.sandbox.cluster.errors import ApiError
+from tools.sandbox.cluster.http import discovery
+from tools.sandbox.cluster.http.endpoints import answer
+from tools.sandbox.cluster.kubelet import Kubelet
+from tools.sandbox.cluster.loop import Loop
+from tools.sandbox.cluster.settings import ClusterSettings
+from tools.sandbox.cluster.store import Store
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def utc_now() -> datetime:
+    """The clock of a served cluster."""
+    return datetime.now(UTC)
+
+
+class OpenTokenError(Exception):
+    """The token file may be read by others, or holds no token."""
+
+
+def read_token(path: Path) -> str:
+    """The bearer token. Raises OpenTokenError for a file that group or others may read, OSError if it is missing."""
+    if path.stat().st_mode & 0o077:
+        raise OpenTokenError(f"{path} may be read by others: chmod 600 it, or make a new token")
+    token = path.read_text().strip()
+    if not token:
+        raise OpenTokenError(f"{path} holds no token: write one line with a random value into it")
+    return token
+
+
+def controllers_of(settings: ClusterSettings, repositories: Repositories, cluster: Cluster) -> Loop:
+    """All controllers over one cluster."""
+    kubelet = Kubelet(settings.images, timedelta(seconds=settings.pod_delay))
+    argocd = ArgoCd(settings, repositories)
+    steps = [housekeeping.reconcile_namespaces, argocd.reconcile, deployments.reconcile, ReplicaSets().reconcile]
+    steps += [Sets().reconcile, kubelet.reconcile, endpoints.reconcile, budgets.reconcile_budgets]
+    return Loop(cluster, [*steps, budgets.reconcile_autoscalers, housekeeping.collect_garbage])
+
+
+def build(settings: ClusterSettings, repositories: Callable[[str], Path | None], clock: Clock = utc_now) -> Starlette:
+    """The application. Opens (or makes) `state_dir/cluster.sqlite`. Raises OSError, OpenTokenError, sqlite3.Error."""
+    token = read_token(settings.token_file)
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cluster = Cluster(Store(settings.state_dir / "cluster.sqlite"), clock)
+    housekeeping.seed(cluster, settings.argocd_namespace)
+    loop = controllers_of(settings, repositories, cluster)
+    loop.settle()
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(loop.run())
+            yield
+            running.cancel()
+        cluster.store.close()
+
+    return Starlette(routes=_routes(cluster, token), lifespan=lifespan, exception_handlers={ApiError: _refused})
+
+
+async def _refused(_: Request, fault: Exception) -> Response:
+    if not isinstance(fault, ApiError):
+        raise fault
+    return JSONResponse(fault.status(), fault.code)
+
+
+def _routes(cluster: Cluster, token: str) -> list[Route]:
+    def known(request: Request) -> None:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+            raise errors.unauthorized()
+
+    async def health(_: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def version(_: Request) -> Response:
+        return JSONResponse(discovery.version())
+
+    async def everything(request: Request) -> Response:
+        known(request)
+        found = describe(request.url.path, request.headers.get("accept", ""))
+        return found if found is not None else await answer(cluster, request)
+
+    public = [Route(path, health) for path in ("/healthz", "/livez", "/readyz")]
+    return [*public, Route("/version", version), Route("/{path:path}", everything, methods=_METHODS)]
+
+
+def describe(path: str, accept: str) -> Response | None:
+    """Discovery and OpenAPI; None for any other path. Raises ApiError 404 for a group that is not served."""
+    parts = [part for part in path.split("/") if part]
+    if parts in (["api"], ["apis"]) and "as=APIGroupDiscoveryList" in accept and "v=v2;" in accept.replace(" ", "") + ";":
+        body = discovery.aggregated(core=parts == ["api"])
+        return JSONResponse(body, media_type=discovery.AGGREGATED)
+    match parts:
+        case ["api"]:
+            return JSONResponse(discovery.core_versions())
+        case ["apis"]:
+            return JSONResponse(discovery.group_list())
+        case ["api", "v1"]:
+            return JSONResponse(discovery.resource_list("", "v1"))
+        case ["apis", group] if group in discovery.groups():
+            return JSONResponse({"kind": "APIGroup", "apiVersion": "v1"} | discovery.group(group))
+        case ["apis", group, served] if served in discovery.versions_of(group):
+            return JSONResponse(discovery.resource_list(group, served))
+        case ["openapi", "v3"]:
+            return JSONResponse(discovery.openapi_index())
+        case ["openapi", "v3", "api", "v1"]:
+            return JSONResponse(discovery.openapi("", "v1"))
+        case ["openapi", "v3", "apis", group, served] if served in discovery.versions_of(group):
+            return JSONResponse(discovery.openapi(group, served))
+        case ["apis" | "openapi", *_] if len(parts) < 4:
+            raise errors.no_such_path()
+        case _:
+            return None

@@ -1,0 +1,73 @@
+"""The health of an object as Argo CD judges it; kinds without a rule have none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.sandbox.cluster.controllers.common import condition
+
+Json = dict[str, Any]
+_ORDER = ("Healthy", "Suspended", "Progressing", "Missing", "Degraded", "Unknown")
+"""From best to worst: an application is as well as its worst object."""
+
+
+def worst(healths: list[str]) -> str:
+    """The health of the whole."""
+    return max(healths, key=_ORDER.index, default="Healthy")
+
+
+def health_of(manifest: Json) -> str | None:
+    """Healthy, Progressing, Suspended or Degraded; None for a kind that has no health."""
+    status = manifest.get("status") or {}
+    if manifest["metadata"].get("deletionTimestamp"):
+        return "Progressing"
+    match manifest["kind"]:
+        case "Deployment":
+            return _deployment(manifest, status)
+        case "ReplicaSet" | "StatefulSet" | "DaemonSet":
+            return _set(manifest, status)
+        case "Pod":
+            return _pod(status)
+        case "Job":
+            return "Healthy" if condition(status, "Complete") else "Progressing"
+        case "HorizontalPodAutoscaler":
+            able = condition(status, "AbleToScale").get("status")
+            return {"True": "Healthy", "False": "Degraded"}.get(able, "Progressing")
+        case "Service":
+            waits = manifest["spec"].get("type") == "LoadBalancer" and not status.get("loadBalancer", {}).get("ingress")
+            return "Progressing" if waits else "Healthy"
+        case "Ingress":
+            return "Healthy" if status.get("loadBalancer", {}).get("ingress") else "Progressing"
+        case _:
+            return None
+
+
+def _deployment(manifest: Json, status: Json) -> str:
+    spec = manifest["spec"]
+    if spec.get("paused"):
+        return "Suspended"
+    if manifest["metadata"]["generation"] > status.get("observedGeneration", 0):
+        return "Progressing"
+    if condition(status, "Progressing").get("reason") == "ProgressDeadlineExceeded":
+        return "Degraded"
+    updated = status.get("updatedReplicas", 0)
+    rolling = updated < spec["replicas"] or status.get("replicas", 0) > updated or status.get("availableReplicas", 0) < updated
+    return "Progressing" if rolling else "Healthy"
+
+
+def _set(manifest: Json, status: Json) -> str:
+    if manifest["metadata"]["generation"] > status.get("observedGeneration", 0):
+        return "Progressing"
+    if condition(status, "ReplicaFailure"):
+        return "Degraded"
+    wanted = manifest["spec"].get("replicas", status.get("desiredNumberScheduled", 0))
+    return "Healthy" if status.get("readyReplicas", status.get("numberReady", 0)) >= wanted else "Progressing"
+
+
+def _pod(status: Json) -> str:
+    phase = status.get("phase")
+    if phase == "Succeeded" or (phase == "Running" and condition(status, "Ready").get("status") == "True"):
+        return "Healthy"
+    reasons = {s["state"].get("waiting", {}).get("reason", "") for s in status.get("containerStatuses") or ()}
+    stuck = any(reason.endswith(("Error", "BackOff")) or reason.startswith("Err") for reason in reasons)
+    return "Degraded" if stuck or phase == "Failed" else "Progressing"

@@ -1,0 +1,314 @@
+"""The road of every write, in the server's order: read the body, find the live object, make the new one, fill defaults,
+keep what only the system writes, validate, admit, note who owns which field, store (or, in a dry run, do not).
+"""
+
+from __future__ import annotations
+
+import copy
+import secrets
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from tools.sandbox.cluster import admission, apply, defaults, errors, patch, rules, schema, validate
+from tools.sandbox.cluster.fields import Owner, entries
+from tools.sandbox.cluster.kinds import BY_KIND, Kind
+from tools.sandbox.cluster.services import allocate
+from tools.sandbox.cluster.store import Store
+
+Json = dict[str, Any]
+Clock = Callable[[], datetime]
+Patch = Literal["apply", "merge", "json", "strategic"]
+_RANDOM = "bcdfghjklmnpqrstvwxz2456789"
+_WITHOUT_GENERATION = frozenset({"v1", "rbac.authorization.k8s.io/v1", "discovery.k8s.io/v1", "autoscaling/v2"})
+_WORKLOADS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob"})
+_SYSTEM_FIELDS = ("uid", "creationTimestamp", "generation", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a write is meant: the query of the request."""
+
+    manager: str = "unknown"
+    dry_run: bool = False
+    force: bool = False
+    validation: Literal["Strict", "Warn", "Ignore"] = "Warn"
+    subresource: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The object as it now is (or, in a dry run, would be)."""
+
+    manifest: Json
+    created: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def timestamp(moment: datetime) -> str:
+    """`2026-11-23T09:00:00Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Cluster:
+    """The API's objects. Everything that changes one goes through here: HTTP, controllers and Argo CD."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+
+    def now(self) -> str:
+        """The time as objects carry it."""
+        return timestamp(self.clock())
+
+    def create(self, kind: Kind, namespace: str, body: Json, options: Options) -> Answer:
+        """POST. Raises ApiError."""
+        manifest, warnings = self._read(kind, body, options.validation)
+        metadata = self._addressed(kind, namespace, manifest)
+        if not metadata.get("name") and metadata.get("generateName"):
+            metadata["name"] = metadata["generateName"] + "".join(secrets.choice(_RANDOM) for _ in range(5))
+        if not metadata.get("name"):
+            raise errors.invalid(kind, "", [rules.required("metadata.name", "name or generateName is required")])
+        admission.namespace_exists(self.store, kind, namespace, metadata["name"])
+        if self.store.get(kind, namespace, metadata["name"]) is not None:
+            raise errors.already_exists(kind, metadata["name"])
+        if metadata.get("resourceVersion"):
+            raise errors.bad_request("resourceVersion should not be set on objects to be created")
+        if "status" in kind.subresources:
+            manifest.pop("status", None)
+        owner = self._owner(kind, "Update", options)
+        owners = apply.update({}, _filled(manifest), _shape(kind), owner)
+        return self._store(kind, None, manifest, owners, options, warnings)
+
+    def replace(self, kind: Kind, namespace: str, name: str, body: Json, options: Options) -> Answer:
+        """PUT. Raises ApiError."""
+        live = self.get(kind, namespace, name)
+        manifest, warnings = self._read(kind, body, options.validation)
+        self._addressed(kind, namespace, manifest, name)
+        return self._update(kind, live, manifest, options, warnings)
+
+    def patch(self, kind: Kind, namespace: str, name: str, how: Patch, body: Any, options: Options) -> Answer:  # noqa: ANN401, PLR0913 - a JSON value; the request's own parts
+        """PATCH; `apply` makes the object when it is missing. Raises ApiError."""
+        if how == "apply":
+            return self._apply(kind, namespace, name, body, options)
+        live = self.get(kind, namespace, name)
+        if how == "json":
+            new = patch.json_patch(live, body)
+        elif how == "merge":
+            new = patch.json_merge(live, body)
+        else:
+            new = patch.strategic_merge(live, body, _shape(kind))
+        manifest, warnings = self._read(kind, new, options.validation)
+        self._addressed(kind, namespace, manifest, name)
+        return self._update(kind, live, manifest, options, warnings)
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        """The live object, not to be changed. Raises ApiError 404."""
+        live = self.store.get(kind, namespace, name)
+        if live is None:
+            raise errors.not_found(kind, name)
+        return live
+
+    def set_status(self, kind: Kind, live: Json, status: Json, manager: str) -> None:
+        """A controller's write of `status`; nothing happens when it is the same."""
+        if live.get("status") != status:
+            options = Options(manager=manager, subresource="status" if "status" in kind.subresources else "")
+            self._update(kind, live, copy.deepcopy(live) | {"status": status}, options, [])
+
+    def delete(self, kind: Kind, namespace: str, name: str, *, dry_run: bool = False, orphan: bool = False) -> Json:
+        """DELETE: the last form. An object with finalizers is only marked; what it owned goes with it unless `orphan`."""
+        live = self.get(kind, namespace, name)
+        if dry_run:
+            return live
+        if orphan:
+            self._orphan(live["metadata"]["uid"])
+        if live["metadata"].get("finalizers"):
+            if not live["metadata"].get("deletionTimestamp"):
+                mark = {"deletionTimestamp": self.now(), "deletionGracePeriodSeconds": 0}
+                live = self.store.put(kind, live | {"metadata": live["metadata"] | mark})
+            return live
+        return self.store.delete(kind, namespace, name)
+
+    def _orphan(self, uid: str) -> None:
+        for kind in BY_KIND.values():
+            for item in self.store.list(kind):
+                references = item["metadata"].get("ownerReferences") or []
+                kept = [reference for reference in references if reference["uid"] != uid]
+                if kept != references:
+                    self.store.put(kind, item | {"metadata": item["metadata"] | {"ownerReferences": kept}})
+
+    def _apply(self, kind: Kind, namespace: str, name: str, body: Json, options: Options) -> Answer:
+        if not options.manager:
+            raise errors.no_field_manager()
+        wanted = _appliable(kind, body)
+        self._addressed(kind, namespace, wanted, name)
+        live = self.store.get(kind, namespace, name)
+        admission.namespace_exists(self.store, kind, namespace, name)
+        if "status" in kind.subresources and not options.subresource:
+            wanted.pop("status", None)
+        base = live or {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}}
+        _check_version(kind, live, wanted)
+        owner = self._owner(kind, "Apply", options)
+        merged, owners = apply.apply(base, wanted, _shape(kind), owner, force=options.force)
+        return self._store(kind, live, copy.deepcopy(merged), owners, options, [])
+
+    def _update(self, kind: Kind, live: Json, manifest: Json, options: Options, warnings: list[str]) -> Answer:
+        _check_version(kind, live, manifest)
+        if "status" in kind.subresources:
+            if options.subresource == "status":
+                manifest = copy.deepcopy(live) | ({"status": manifest["status"]} if "status" in manifest else {})
+            else:
+                manifest = manifest | ({"status": live["status"]} if "status" in live else {})
+        manifest["metadata"] = manifest["metadata"] | {"managedFields": live["metadata"].get("managedFields", [])}
+        owner = self._owner(kind, "Update", options)
+        owners = apply.update(live, _filled(manifest), _shape(kind), owner)
+        return self._store(kind, live, manifest, owners, options, warnings)
+
+    def _store(  # noqa: PLR0913 - the end of the road: all that was found out on it
+        self, kind: Kind, live: Json | None, manifest: Json, owners: apply.Owners, options: Options, warnings: list[str]
+    ) -> Answer:
+        defaults.fill(manifest)
+        if live is None and (status := defaults.initial_status(manifest)) is not None:
+            manifest["status"] = status
+        allocate(kind, live, manifest, self.store)
+        self._system(kind, live, manifest)
+        causes = [rules.required(path) for path in validate.missing(manifest, _shape(kind))]
+        causes += [_unsupported(*found) for found in validate.not_enumerated(manifest, _shape(kind))]
+        causes = causes or [*rules.faults(manifest), *(rules.changes(live, manifest) if live else ())]
+        if causes:
+            raise errors.invalid(kind, manifest["metadata"]["name"], dict.fromkeys(causes))
+        warnings = [*warnings, *self._admit(kind, live, manifest)]
+        manifest["metadata"]["managedFields"] = entries(owners)
+        if live is not None and _same(live, manifest):
+            return Answer(live, warnings=tuple(warnings))
+        if options.dry_run:
+            version = {"resourceVersion": live["metadata"]["resourceVersion"]} if live else {}
+            return Answer(manifest | {"metadata": manifest["metadata"] | version}, live is None, tuple(warnings))
+        metadata = manifest["metadata"]
+        if live is not None and metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
+            return Answer(self.store.delete(kind, metadata.get("namespace", ""), metadata["name"]))
+        return Answer(self.store.put(kind, manifest), live is None, tuple(warnings))
+
+    def _admit(self, kind: Kind, live: Json | None, manifest: Json) -> list[str]:
+        if kind.kind == "Pod" and (live is None or live["spec"] != manifest["spec"]):
+            if live is None:
+                admission.complete_pod(manifest)
+                admission.mount_token(self.store, manifest)
+            return admission.admit_pod(self.store, manifest)
+        if kind.kind in _WORKLOADS and (live is None or live.get("spec") != manifest.get("spec")):
+            return admission.warn_template(self.store, manifest)
+        return []
+
+    def _system(self, kind: Kind, live: Json | None, manifest: Json) -> None:
+        """Metadata that only the server writes, and the generation, which counts changes of what is wanted."""
+        metadata = manifest["metadata"]
+        before = live["metadata"] if live else {}
+        for name in _SYSTEM_FIELDS:
+            metadata.pop(name, None)
+            if name in before:
+                metadata[name] = before[name]
+        metadata.pop("resourceVersion", None)
+        if live is None:
+            metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": self.now()}
+        if kind.api_version in _WITHOUT_GENERATION and kind.kind != "Pod":
+            return
+        hidden = {"metadata", "status"} if "status" in kind.subresources else {"metadata"}
+        if live is None or _content(live, hidden) != _content(manifest, hidden):
+            metadata["generation"] = before.get("generation", 0) + 1
+
+    def _read(self, kind: Kind, body: object, how: Literal["Strict", "Warn", "Ignore"]) -> tuple[Json, list[str]]:
+        """The body as the server would read it, and warnings. Raises ApiError 400."""
+        manifest = _of_kind(kind, body)
+        shape = _shape(kind)
+        claimed = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+        for fault in validate.mistyped(manifest, shape):
+            raise errors.bad_request(f"{claimed}: {fault}")
+        unknown = [f'unknown field "{path}"' for path in validate.unknown_fields(manifest, shape)]
+        if unknown and how == "Strict":
+            raise errors.bad_request(f"{claimed}: strict decoding error: {', '.join(unknown)}")
+        read: Json = copy.deepcopy(validate.without_unknown(manifest, shape))
+        return read, unknown if how == "Warn" else []
+
+    @staticmethod
+    def _addressed(kind: Kind, namespace: str, manifest: Json, name: str = "") -> Json:
+        """The metadata, once it agrees with the address of the request."""
+        metadata: Json = manifest.setdefault("metadata", {})
+        if name and metadata.setdefault("name", name) != name:
+            why = f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            raise errors.bad_request(why)
+        if kind.namespaced and metadata.setdefault("namespace", namespace) != namespace:
+            why = "the namespace of the provided object does not match the namespace sent on the request"
+            raise errors.bad_request(why)
+        if not kind.namespaced:
+            metadata.pop("namespace", None)
+        return metadata
+
+    def _owner(self, kind: Kind, operation: str, options: Options) -> Owner:
+        return Owner(options.manager, operation, kind.api_version, options.subresource, self.now(), frozenset())
+
+
+def _shape(kind: Kind) -> schema.Shape:
+    return schema.root(kind.api_version, kind.kind)
+
+
+def _of_kind(kind: Kind, body: object) -> Json:
+    if not isinstance(body, dict):
+        raise errors.bad_request(f"the body is no {kind.kind}: a JSON object is expected")
+    if (body.get("apiVersion", kind.api_version), body.get("kind", kind.kind)) != (kind.api_version, kind.kind):
+        why = f"does not match the expected {kind.kind} of {kind.api_version}"
+        raise errors.bad_request(f"the object provided ({body.get('kind')} of {body.get('apiVersion')}) {why}")
+    return {"apiVersion": kind.api_version, "kind": kind.kind} | body
+
+
+def _appliable(kind: Kind, body: object) -> Json:
+    """The body of a server-side apply, a copy. Raises ApiError in the words of the typed parser."""
+    if not isinstance(body, dict) or "apiVersion" not in body or "kind" not in body:
+        raise errors.bad_request("Object 'Kind' is missing in the patch of a server-side apply")
+    manifest = copy.deepcopy(_of_kind(kind, body))
+    if manifest.get("metadata", {}).get("managedFields") is not None:
+        raise errors.bad_request("metadata.managedFields must be nil")
+    shape = _shape(kind)
+    metadata = manifest.get("metadata", {})
+    about = f"({metadata.get('namespace', '')}/{metadata.get('name', '')}; {kind.api_version}, Kind={kind.kind})"
+    faults = [f".{path}: field not declared in schema" for path in validate.unknown_fields(manifest, shape)]
+    faults += [fault.typed() for fault in validate.mistyped(manifest, shape)]
+    faults += validate.keyless(manifest, shape)
+    if faults:
+        text = faults[0] if len(faults) == 1 else "errors:\n" + "\n".join(f"  {fault}" for fault in faults)
+        raise errors.ApiError(500, "", f"failed to create typed patch object {about}: {text}")
+    read: Json = validate.without_unknown(manifest, shape)
+    return read
+
+
+def _check_version(kind: Kind, live: Json | None, manifest: Json) -> None:
+    metadata = manifest["metadata"]
+    if live is None:
+        if metadata.get("resourceVersion") or metadata.get("uid"):
+            raise errors.moved(kind, metadata["name"])
+        return
+    version = metadata.get("resourceVersion") or live["metadata"]["resourceVersion"]
+    uid = metadata.get("uid") or live["metadata"]["uid"]
+    if (version, uid) != (live["metadata"]["resourceVersion"], live["metadata"]["uid"]):
+        raise errors.moved(kind, metadata["name"])
+
+
+def _filled(manifest: Json) -> Json:
+    filled = copy.deepcopy(manifest)
+    defaults.fill(filled)
+    return filled
+
+
+def _content(manifest: Mapping[str, Any], hidden: Iterable[str]) -> Json:
+    return {key: value for key, value in manifest.items() if key not in hidden}
+
+
+def _same(live: Json, manifest: Json) -> bool:
+    version = live["metadata"]["resourceVersion"]
+    return live == manifest | {"metadata": manifest["metadata"] | {"resourceVersion": version}}
+
+
+def _unsupported(path: str, value: str, allowed: tuple[str, ...]) -> rules.Fault:
+    listed = ", ".join(rules.shown(choice) for choice in allowed)
+    return ("FieldValueNotSupported", path, f"Unsupported value: {rules.shown(value)}: supported values: {listed}")

@@ -1,0 +1,117 @@
+"""What the controllers share: owned objects, conditions, events."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
+
+from tools.sandbox.cluster.cluster import Cluster, Options
+from tools.sandbox.cluster.errors import ApiError
+from tools.sandbox.cluster.kinds import BY_KIND, Kind
+
+Json = dict[str, Any]
+MANAGER = "kube-controller-manager"
+EVENT = BY_KIND["v1", "Event"]
+POD = BY_KIND["v1", "Pod"]
+_TIMES = frozenset({"lastTransitionTime", "lastUpdateTime"})
+_SAFE = "bcdfghjklmnpqrstvwxz2456789"
+
+
+def hash_of(value: object, length: int = 10) -> str:
+    """A short name for a value, in the letters that Kubernetes uses for such names."""
+    digest = hashlib.sha256(rfc8785.dumps(value)).digest()  # type: ignore[arg-type]  # JSON that was stored
+    return "".join(_SAFE[byte % len(_SAFE)] for byte in digest[:length])
+
+
+def owner_reference(manifest: Json) -> Json:
+    """The controller reference to an object."""
+    return {
+        "apiVersion": manifest["apiVersion"],
+        "kind": manifest["kind"],
+        "name": manifest["metadata"]["name"],
+        "uid": manifest["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def owned(cluster: Cluster, kind: Kind, owner: Json) -> list[Json]:
+    """The objects of a kind that an object controls."""
+    uid = owner["metadata"]["uid"]
+    items = cluster.store.list(kind, owner["metadata"]["namespace"])
+    return [item for item in items if any(r["uid"] == uid for r in item["metadata"].get("ownerReferences") or ())]
+
+
+def change(cluster: Cluster, kind: Kind, manifest: Json, patch: Json) -> Json:
+    """A merge patch as the controller manager; the object as it then is."""
+    metadata = manifest["metadata"]
+    options = Options(manager=MANAGER)
+    answer = cluster.patch(kind, metadata.get("namespace", ""), metadata["name"], "merge", patch, options)
+    return answer.manifest
+
+
+def make_pod(cluster: Cluster, owner: Json, template: Json, metadata: Json, component: str) -> Json:
+    """A pod from a template; raises ApiError after it wrote the event that says why not."""
+    pod: Json = {
+        "metadata": copy.deepcopy(template.get("metadata") or {}) | metadata | {"ownerReferences": [owner_reference(owner)]},
+        "spec": copy.deepcopy(template["spec"]),
+    }
+    try:
+        made = cluster.create(POD, owner["metadata"]["namespace"], pod, Options(manager=MANAGER)).manifest
+    except ApiError as fault:
+        event(cluster, owner, "FailedCreate", f"Error creating: {fault.message}", component, warning=True)
+        raise
+    event(cluster, owner, "SuccessfulCreate", f"Created pod: {made['metadata']['name']}", component)
+    return made
+
+
+def condition(status: Mapping[str, Any], kind: str) -> Json:
+    """The condition of a type, or {}."""
+    return next((c for c in status.get("conditions") or () if c["type"] == kind), {})
+
+
+def with_condition(conditions: list[Json], new: Json, now: str) -> list[Json]:
+    """The conditions with one replaced; its transition time moves only when its status does, its place when anything does."""
+    old = next((c for c in conditions if c["type"] == new["type"]), None)
+    if old is not None and {k: v for k, v in old.items() if k not in _TIMES} == {k: v for k, v in new.items() if k not in _TIMES}:
+        return conditions
+    times = {"lastTransitionTime": now}
+    if old is not None and old["status"] == new["status"]:
+        times["lastTransitionTime"] = old["lastTransitionTime"]
+    rest = [c for c in conditions if c["type"] != new["type"]]
+    return [*rest, new | times]
+
+
+def event(  # noqa: PLR0913 - an Event is about something, says something, by somebody
+    cluster: Cluster, about: Json, reason: str, message: str, component: str, *, warning: bool = False
+) -> None:
+    """Record an Event; the same one again is counted."""
+    metadata, now = about["metadata"], cluster.now()
+    namespace = metadata.get("namespace") or "default"
+    involved = {"kind": about["kind"], "namespace": metadata.get("namespace"), "name": metadata["name"]}
+    involved |= {"uid": metadata["uid"], "apiVersion": about["apiVersion"], "resourceVersion": metadata["resourceVersion"]}
+    said = {"uid": metadata["uid"], "reason": reason, "message": message, "component": component}
+    name = f"{metadata['name']}.{hash_of(said, 16)}"
+    before = cluster.store.get(EVENT, namespace, name)
+    if before is not None:
+        cluster.store.put(EVENT, before | {"count": before["count"] + 1, "lastTimestamp": now})
+        return
+    manifest = {
+        "metadata": {"name": name, "namespace": namespace},
+        "involvedObject": {key: value for key, value in involved.items() if value},
+        "reason": reason,
+        "message": message,
+        "source": {"component": component},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+        "type": "Warning" if warning else "Normal",
+        "eventTime": None,
+        "reportingComponent": component,
+        "reportingInstance": "",
+    }
+    cluster.create(EVENT, namespace, manifest, Options(manager=component))
