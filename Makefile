@@ -33,7 +33,7 @@ types:
 
 layers:
 	@$(SETUP) base dev
-	@.venv-dev/bin/lint-imports --no-logo --no-timings
+	@.venv-dev/bin/lint-imports
 
 contract:
 	@$(SETUP) base crew scanner dev

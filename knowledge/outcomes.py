@@ -83,7 +83,7 @@ def statements(outcome: RunOutcome) -> Iterator[Statement]:
         yield schema.nodes("Phase", [{"key": key, "name": name, "state": "not signed"}])
         yield schema.links("HAS_PHASE", "Run", "Phase", [(outcome.run_id, key)])
         yield from _findings(key, outcome.findings[name])
-    pods = [{"key": f"{p.namespace}/{p.name}", "phase": p.phase, "ready": p.ready} for p in outcome.pods]
+    pods: list[dict[str, JsonValue]] = [{"key": f"{p.namespace}/{p.name}", "phase": p.phase, "ready": p.ready} for p in outcome.pods]
     yield schema.nodes("Pod", pods)
     yield schema.links("RUNS", "Run", "Pod", [(outcome.run_id, str(p["key"])) for p in pods])
 
@@ -119,7 +119,7 @@ def _phase(outcome: RunOutcome, phase: PhaseRecord) -> Iterator[Statement]:
 
 
 def _artifacts(manifest: str, change: ChangeSet) -> Iterator[Statement]:
-    rows = [
+    rows: list[dict[str, str]] = [
         {"key": f"{manifest}/{a.path}", "path": a.path, "digest": a.digest, "operation": a.operation.value}
         for a in change.artifacts
     ]

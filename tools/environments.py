@@ -167,6 +167,10 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
+def _say(line: str) -> None:
+    sys.stderr.write(f"countersign: {line}\n")
+
+
 def main(names: list[str]) -> int:
     """Make each named environment; 0 when all are ready, 1 with one clear sentence when not."""
     unknown = [name for name in names if name not in SIZES]
@@ -175,7 +179,7 @@ def main(names: list[str]) -> int:
         return 2
     try:
         for name in names:
-            ensure(name, lambda line: sys.stderr.write(f"countersign: {line}\n"))
+            ensure(name, _say)
     except EnvironmentFaultError as fault:
         sys.stderr.write(f"countersign: {fault}\n")
         return 1

@@ -104,14 +104,14 @@ def trace(run_id: str, state_dir: Path | None) -> tuple[dict[str, Any], str]:
 
 def blueprints() -> tuple[dict[str, Any], str]:
     """What `knowledge/blueprints` holds."""
-    found = []
+    found: list[dict[str, Any]] = []
     for path in sorted((SOURCE / "knowledge" / "blueprints").glob("*/blueprint.toml")):
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         found.append({"name": path.parent.name, **{k: data[k] for k in ("description", "parameters") if k in data}})
     lines = []
     for blueprint in found:
-        lines += [f"{blueprint['name']}", *(f"  {text}" for text in dict(blueprint.get("description", {})).values())]
-        lines += [f"    {name}: {_parameter(value)}" for name, value in dict(blueprint.get("parameters", {})).items()]
+        lines += [f"{blueprint['name']}", *(f"  {text}" for text in blueprint.get("description", {}).values())]
+        lines += [f"    {name}: {_parameter(value)}" for name, value in blueprint.get("parameters", {}).items()]
     return {"blueprints": found}, "\n".join(lines)
 
 
