@@ -176,7 +176,7 @@ class Blueprint(Word):
     counted_by: str | None = Field(default=None, description="the parameter that a number before its name sets")
     requires: tuple[str, ...] = ()
     brings: tuple[str, ...] = Field(default=(), description="blueprints that come along when nobody refuses them")
-    accepts: Mapping[str, Parameter] = {}
+    accepts: Mapping[str, Parameter] = Field(default={}, validation_alias="parameters", description="`parameters` in the file")
     folder: Path
 
     def parameters(
@@ -308,7 +308,7 @@ def _load(path: Path) -> Blueprint:
     where = f"{path.parent.name}/{path.name}"
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-        for parameter in document.get("accepts", {}).values():
+        for parameter in document.get("parameters", {}).values():
             if vocabulary := parameter.pop("vocabulary", None):
                 _add_vocabulary(parameter, path.parent.parent / f"{vocabulary}.toml")
         return Blueprint.model_validate({**document, "folder": path.parent})
