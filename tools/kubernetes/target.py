@@ -1,0 +1,41 @@
+"""A cluster as the gate holds it: who it is, its verbs and its read tools."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from policies.change import ClusterTarget
+from tools.kubernetes.client import connect
+from tools.kubernetes.cluster import LiveCluster
+from tools.kubernetes.reading import reads
+from tools.kubernetes.verbs import verbs
+from tools.reading import ReadTool
+from tools.settings import KubernetesSettings
+from tools.verbs import Verb
+
+
+class KubernetesTarget:
+    """Implements `tools.verbs.Target` and `ClusterResolver`. Nothing is called before it is asked."""
+
+    def __init__(self, cluster: LiveCluster, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._cluster = cluster
+        self._verbs = verbs(cluster, sleep=sleep)
+        self.reads: tuple[ReadTool, ...] = reads(cluster)
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """`kubernetes.apply` and `kubernetes.sync_application`."""
+        return self._verbs
+
+    def resolve(self, namespaces: tuple[str, ...]) -> ClusterTarget:
+        """The cluster by the uid of kube-system. Raises TargetError."""
+        return self._cluster.resolve(namespaces)
+
+    def version(self) -> str:
+        """gitVersion. Raises TargetError."""
+        return self._cluster.version()
+
+
+def open_target(settings: KubernetesSettings) -> KubernetesTarget:
+    """The target that the settings mean. Raises TargetError when they cannot be used."""
+    return KubernetesTarget(LiveCluster(connect(settings)))
