@@ -132,7 +132,17 @@ def read_hcl(path: str, data: bytes) -> HclFile:
     return HclFile(path, findings=findings) if findings else HclFile(path, blocks, attributes)
 
 
-_LABELS = {"resource": 2, "data": 2, "ephemeral": 2, "module": 1, "variable": 1, "output": 1, "provider": 1, "terraform": 0, "locals": 0}
+_LABELS = {
+    "resource": 2,
+    "data": 2,
+    "ephemeral": 2,
+    "module": 1,
+    "variable": 1,
+    "output": 1,
+    "provider": 1,
+    "terraform": 0,
+    "locals": 0,
+}
 
 
 def _mislabelled(path: str, blocks: tuple[Block, ...]) -> Iterator[Finding]:

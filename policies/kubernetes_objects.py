@@ -94,16 +94,23 @@ def is_object(value: object) -> bool:
     )
 
 
-def objects_of(document: Document, pointer: str = "", value: object = None) -> Iterator[ManifestObject]:
+_LIST_KEYS = frozenset({"apiVersion", "kind", "metadata", "items"})
+
+
+def objects_of(document: Document) -> Iterator[ManifestObject]:
     """Every object of a document, the items of a List one by one."""
-    value = document.value if value is None else value
+    yield from _objects_at(document, "", document.value)
+
+
+def _objects_at(document: Document, pointer: str, value: object) -> Iterator[ManifestObject]:
     if not isinstance(value, dict) or not is_object(value):
         return
-    if str(value["kind"]).endswith("List") and isinstance(value.get("items"), list):
-        for index, item in enumerate(value["items"]):
-            yield from objects_of(document, f"{pointer}/items/{index}", item)
-        return
-    yield ManifestObject(document, pointer, value)
+    items = value.get("items")
+    wrapper = str(value["kind"]).endswith("List") and isinstance(items, list)
+    for index, item in enumerate(sequence(items) if wrapper else ()):
+        yield from _objects_at(document, f"{pointer}/items/{index}", item)
+    if not wrapper or set(value) - _LIST_KEYS:  # a List that holds more than items is an object as well
+        yield ManifestObject(document, pointer, value)
 
 
 def odd_items(document: Document) -> Iterator[Finding]:

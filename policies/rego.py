@@ -20,7 +20,7 @@ from policies.kubernetes_objects import ManifestObject
 from policies.rules import rule
 
 if TYPE_CHECKING:
-    from regopy import Interpreter  # type: ignore[import-untyped]
+    from regopy import Interpreter
 
 ENGINE = "rego"
 BUNDLE = Path(__file__).resolve().parent / "rego"
@@ -106,6 +106,8 @@ class RegoEngine:
             self._engine.add_data(dict(data))
         for policy in policies:
             self._add(policy)
+        for _ in self.judge({}):
+            pass  # a policy that fails on nothing at all is broken, whatever it is asked later
 
     def _add(self, policy: Policy) -> None:
         from regopy import RegoError  # noqa: PLC0415
@@ -133,7 +135,15 @@ class RegoEngine:
 
     def findings(self, owner: ManifestObject) -> Iterator[Finding]:
         """The denials of one object. A result may name one of our `rego/` rules by `rule`; a user's policy need not."""
-        for name, entry in self.judge(owner.value):
+        try:
+            denials = list(self.judge(owner.value))
+        except RegoFaultError as error:
+            message = f"no policy can judge {owner.label}: {error}"
+            yield rule("rego/undecided").finding(
+                owner.path, owner.label, message, line=owner.line(), engine=ENGINE
+            )
+            return
+        for name, entry in denials:
             fallback = "rego/warned" if name.startswith("warn") else "rego/denied"
             identity = str(entry.get("rule") or fallback)
             if not identity.startswith("rego/") or "msg" not in entry:

@@ -285,6 +285,7 @@ GITOPS = _table(
 
 REGO = _table(
     RuleClass.SCOPE,
+    ("rego/undecided", HIGH, "What a policy fails on, it has not judged.", "Correct the object's shape, or the policy."),
     ("rego/denied", HIGH, "A policy of the user denies it.", "Do what the message asks for."),
     ("rego/warned", LOW, "A policy of the user warns of it.", "Do what the message asks for."),
     ("rego/kube-system", HIGH, "Workloads in the control plane's namespaces share its rights.", "Use a namespace of the workload's own."),

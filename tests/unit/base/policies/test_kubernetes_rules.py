@@ -171,7 +171,7 @@ TABLE: dict[str, tuple[list[str], list[str]]] = {
     "rego/kube-system": ([workload(lambda o, p, c: o["metadata"].update(namespace="kube-system"))], [text(SOUND, POLICY)]),
     "rego/single-replica-budget": ([other("PodDisruptionBudget", "policy/v1", spec={"maxUnavailable": 0})], [other("PodDisruptionBudget", "policy/v1", spec={"minAvailable": 1})]),
     "reading/duplicate-object": ([text(SOUND, SOUND, POLICY)], [text(SOUND, POLICY)]),
-    "reading/not-an-object": (['{"kind": "Deployment"}', '{"apiVersion": "v1", "kind": "Service", "metadata": {}}', '{"apiVersion": "v1", "kind": "List", "items": [{"a": 1}]}'], [text(SOUND, POLICY)]),
+    "reading/not-an-object": (['{"kind": "Deployment"}', '{"apiVersion": "v1", "kind": "Service", "metadata": {}}', '{"apiVersion": "v1", "kind": "List", "items": [{"a": 1}]}', '{"apiVersion": "v1", "kind": "List", "items": [null]}'], [text(SOUND, POLICY)]),
     "reading/unjudged": (["a: 1\n", other("Thing", "example.com/v1")], [text(SOUND, POLICY)]),
     "reading/hidden-pod-spec": (
         [other("Workflow", "argoproj.io/v1alpha1", spec={"podSpecPatch": "hostNetwork: true"}), other("Object", "example.com/v1", spec={"manifest": "kind: Pod\nspec:\n  containers:\n    - image: x\n"})],
@@ -307,3 +307,15 @@ def test_canonical_json_does_not_depend_on_how_it_was_written() -> None:
     one = documents.read("a.yaml", b"b: 1\na: {d: 2, c: x}\n").documents[0].canonical()
     two = documents.read("a.json", b'{"a": {"c": "x", "d": 2}, "b": 1}').documents[0].canonical()
     assert one == two == b'{"a":{"c":"x","d":2},"b":1}'
+
+
+def test_a_list_that_holds_more_than_items_is_judged_as_an_object_too() -> None:
+    pod = {"containers": [{"name": "a", "image": "x", "securityContext": {"privileged": True}}]}
+    hidden = {
+        "apiVersion": "example.com/v1",
+        "kind": "JobList",
+        "metadata": {"name": "a"},
+        "items": [],
+        "spec": pod,
+    }
+    assert "pod-security/privileged" in rules(judge({"a.yaml": text(hidden)}))

@@ -56,10 +56,17 @@ def test_a_policy_that_would_be_silent_is_refused(source: str, reason: str) -> N
         list(RegoEngine(load({"a.rego": source})).findings(owner("Service")))
 
 
-def test_a_failing_builtin_is_a_fault_and_not_a_pass() -> None:
-    engine = RegoEngine(load({"a.rego": DENY.replace('input.kind == "Service"', 'to_number("x") == 1')}))
+def test_a_policy_that_always_fails_is_a_fault() -> None:
     with pytest.raises(RegoFaultError):
-        list(engine.findings(owner("Service")))
+        RegoEngine(load({"a.rego": DENY.replace('input.kind == "Service"', 'to_number("x") == 1')}))
+
+
+def test_a_policy_that_fails_on_an_object_does_not_let_it_pass() -> None:
+    engine = RegoEngine(
+        load({"a.rego": DENY.replace('input.kind == "Service"', "to_number(input.kind) == 1")})
+    )
+    assert [f.rule for f in engine.findings(owner("Service"))] == ["rego/undecided"]
+    assert [f.rule for f in engine.findings(owner("1"))] == ["rego/denied"]
 
 
 def test_a_builtin_named_in_a_comment_or_string_is_no_call() -> None:

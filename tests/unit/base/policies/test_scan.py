@@ -274,7 +274,7 @@ def test_the_worker_may_not_leave_an_engine_out(checkov: ScannerProcess) -> None
 
 def test_a_policy_that_cannot_be_used_is_a_fault_of_the_whole_scan(checkov: ScannerProcess) -> None:
     context = CONTEXT.model_copy(update={"rego": {"a.rego": "package a\n\ndeny[msg] { msg := 1 }\n"}})
-    with pytest.raises(ScannerFaultError, match="a.rego is written in Rego v0"):
+    with pytest.raises(ScannerFaultError, match=r"a\.rego is written in Rego v0"):
         scan_apart({}, set(), context=context, process=checkov)
 
 
