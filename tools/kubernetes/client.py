@@ -48,7 +48,8 @@ def connect(settings: KubernetesSettings, *, deadline: float = DEADLINE) -> Clie
     configuration = vendor.Configuration()
     try:
         if settings.in_cluster:
-            vendor_config.load_incluster_config(client_configuration=configuration)
+            load: Callable[..., None] = vendor_config.load_incluster_config
+            load(client_configuration=configuration)
         elif settings.kubeconfig is not None:
             _load_kubeconfig(settings.kubeconfig, settings.context, configuration)
         else:
@@ -64,7 +65,8 @@ def _load_kubeconfig(path: Path, context: str | None, configuration: vendor.Conf
     if not path.is_file():
         raise TargetError(f"{path} is not there: set [kubernetes] kubeconfig to your kubeconfig file")
     try:
-        vendor_config.load_kube_config(str(path), context, client_configuration=configuration, persist_config=False)
+        load: Callable[..., None] = vendor_config.load_kube_config
+        load(str(path), context, client_configuration=configuration, persist_config=False)
     except (OSError, ValueError, TypeError, AttributeError) as fault:
         # The vendor reads the file without a schema: a broken one fails in any of these ways.
         raise TargetError(f"{path} is no usable kubeconfig: {_first_line(fault)}; `kubectl config view` shows why") from fault
@@ -151,7 +153,7 @@ class Client:
             parts.append(part)
             size += len(part)
             if self._clock() > end:
-                raise urllib3.exceptions.ReadTimeoutError(answer, None, "the answer took too long")  # type: ignore[arg-type]
+                raise urllib3.exceptions.ReadTimeoutError(answer, None, "the answer took too long")
             if size > _MOST_BYTES:
                 raise TargetError(f"{self.server} sent more than {_MOST_BYTES} bytes: ask for less with a selector or a limit")
         return b"".join(parts)
@@ -165,24 +167,26 @@ def _refusal(server: str, method: str, path: str, code: int, body: bytes, retry_
     """The TargetError of a status code, with the server's own words and what to do."""
     said, field = _status_of(body)
     about = f"{method} {path}: {said or code}"
-    match code:
-        case 401:
-            return UnauthorizedError(f"{server} does not accept the credential: renew the kubeconfig or the token")
-        case 403:
-            return ForbiddenError(f"{about}; the gate's account lacks the right, or an admission rule forbids the object")
-        case 404:
-            return NotFoundError(about)
-        case 409 if field:
-            return FieldConflictError(f"{about}; another manager owns the field: agree on one owner, then sign again", field)
-        case 409 | 410 | 412 | 422:
-            return ConflictError(f"{about}; read the object again and sign a change that fits it")
-        case 429:
-            seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
-            return RateLimitedError(f"{about}; the cluster asks for fewer requests", seconds)
-        case 502 | 503 | 504:
-            return UnreachableError(f"{about}; the API server is not ready, the effect is unknown until it is read")
-        case _:
-            return TargetError(f"{about} (HTTP {code}); correct the object, or look into the API server's log")
+    if field:
+        return FieldConflictError(f"{about}; another manager owns the field: agree on one owner, then sign again", field)
+    if code == 429:
+        seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+        return RateLimitedError(f"{about}; the cluster asks for fewer requests", seconds)
+    kind, advice = _ADVICE.get(code, (TargetError, f"(HTTP {code}) correct the object, or look into the API server's log"))
+    if kind is UnauthorizedError:
+        return UnauthorizedError(f"{server} does not accept the credential: {advice}")
+    return kind(f"{about}; {advice}")
+
+
+_MOVED = (ConflictError, "read the object again and sign a change that fits it")
+_NOT_READY = (UnreachableError, "the API server is not ready, the effect is unknown until it is read")
+_ADVICE: Mapping[int, tuple[type[TargetError], str]] = {
+    401: (UnauthorizedError, "renew the kubeconfig or the token"),
+    403: (ForbiddenError, "the gate's account lacks the right, or an admission rule forbids the object"),
+    404: (NotFoundError, "correct the name, or make what it names first"),
+    **dict.fromkeys((409, 410, 412, 422), _MOVED),
+    **dict.fromkeys((502, 503, 504), _NOT_READY),
+}
 
 
 def _status_of(body: bytes) -> tuple[str, str]:

@@ -84,14 +84,13 @@ class LiveCluster:
         except NotFoundError:
             return None
 
-    def list(
-        self, api_version: str, kind: str, namespace: str = "", *, labels: str = "", fields: str = "", most: int = 1000
+    def listed(
+        self, api_version: str, kind: str, namespace: str = "", *, chosen: Mapping[str, str] = {}, most: int = 1000
     ) -> list[Json]:
-        """The objects of a kind, in all namespaces without one, page by page up to `most`."""
+        """The objects of a kind, in all namespaces without one, page by page up to `most`; `chosen` holds labelSelector, fieldSelector."""
         path = self.served(api_version, kind).path(namespace)
         found: list[Json] = []
-        query = {"limit": str(min(most, _PAGE))}
-        query |= {key: value for key, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
+        query = {"limit": str(min(most, _PAGE))} | {key: value for key, value in chosen.items() if value}
         while True:
             page = self._client.json("GET", path, query=query)
             found += [{"apiVersion": api_version, "kind": kind} | item for item in page.get("items") or []]
@@ -104,7 +103,7 @@ class LiveCluster:
         """core/v1 Events of a namespace, of one object if named, oldest first."""
         chosen = {"involvedObject.name": name, "involvedObject.kind": kind}
         fields = ",".join(f"{key}={value}" for key, value in chosen.items() if value)
-        found = self.list("v1", "Event", namespace, fields=fields)
+        found = self.listed("v1", "Event", namespace, chosen={"fieldSelector": fields})
         found.sort(key=_moment)
         return found[-most:]
 

@@ -14,10 +14,10 @@ _QUANTITY = re.compile(r"^([+-]?[0-9.]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?
 _POWERS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _QUANTITIES = frozenset({"limits", "requests", "hard", "capacity", "averageValue", "value", "sizeLimit", "storage", "min", "max"})
-_LEFT_OUT = frozenset(
-    "hostNetwork hostPID hostIPC stdin stdinOnce tty readOnly paused publishNotReadyAddresses minReadySeconds "
-    "initialDelaySeconds hostPort nodePort immutable".split()
-)
+_LEFT_OUT = frozenset({
+    "hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly", "paused", "publishNotReadyAddresses",
+    "minReadySeconds", "initialDelaySeconds", "hostPort", "nodePort", "immutable",
+})  # fmt: skip
 """Fields that the server leaves out when they are false or zero, which is their meaning when absent."""
 _SERVER_METADATA = frozenset({"labels", "annotations", "name", "namespace"})
 
@@ -27,9 +27,10 @@ def quantity(text: object) -> Decimal | None:
     match = _QUANTITY.match(str(text))
     if match is None or match[1].count(".") > 1 or not any(c.isdigit() for c in match[1]):
         return None
-    number, unit = Decimal(match[1]), match[2] or ""
+    number: Decimal = Decimal(match[1])
+    unit = match[2] or ""
     if unit in _BINARY:
-        return number * 1024 ** _BINARY[unit]
+        return number * Decimal(1024 ** _BINARY[unit])
     if unit in _POWERS:
         return number.scaleb(_POWERS[unit])
     return Decimal(match[1] + unit)

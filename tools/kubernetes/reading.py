@@ -189,8 +189,8 @@ class Reads:
     def list_resources(self, asked: ListResources) -> Resources:
         """Raises ToolRefusedError for Secrets, TargetError."""
         _refuse_secrets(asked.kind)
-        found = self._cluster.list(
-            asked.api_version, asked.kind, asked.namespace or "", labels=asked.label_selector, most=asked.limit + 1
+        found = self._cluster.listed(
+            asked.api_version, asked.kind, asked.namespace or "", chosen={"labelSelector": asked.label_selector}, most=asked.limit + 1
         )
         items = tuple(_plain(item) for item in found[: asked.limit])
         return Resources(items=items, complete=len(found) <= asked.limit)
@@ -225,7 +225,7 @@ class Reads:
         live = self._cluster.get("apps/v1", asked.kind, asked.namespace, asked.name)
         labels = (live["spec"].get("selector") or {}).get("matchLabels") or {}
         selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-        pods = self._cluster.list("v1", "Pod", asked.namespace, labels=selector) if selector else []
+        pods = self._cluster.listed("v1", "Pod", asked.namespace, chosen={"labelSelector": selector}) if selector else []
         return _rollout(live, tuple(_pod(pod) for pod in pods))
 
     def application_status(self, asked: ApplicationStatus) -> Application:

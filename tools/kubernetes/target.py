@@ -32,7 +32,7 @@ class KubernetesTarget:
         return self._cluster.resolve(namespaces)
 
     def version(self) -> str:
-        """gitVersion. Raises TargetError."""
+        """The cluster's version, such as v1.36.3. Raises TargetError."""
         return self._cluster.version()
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from policies.pod_security import NamespacePolicy, forbidden, namespace_policy, parse_version, violations, warning
+from policies.pod_security import (
+    NamespacePolicy,
+    forbidden,
+    namespace_policy,
+    parse_version,
+    violations,
+    warning,
+)
 from tools.sandbox.cluster import errors
 from tools.sandbox.cluster.kinds import BY_KIND, Kind
 from tools.sandbox.cluster.store import Store

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -120,28 +121,27 @@ def _routes(cluster: Cluster, token: str) -> list[Route]:
 
 def describe(path: str, accept: str) -> Response | None:
     """Discovery and OpenAPI; None for any other path. Raises ApiError 404 for a group that is not served."""
-    parts = [part for part in path.split("/") if part]
-    if parts in (["api"], ["apis"]) and "as=APIGroupDiscoveryList" in accept and "v=v2;" in accept.replace(" ", "") + ";":
-        body = discovery.aggregated(core=parts == ["api"])
-        return JSONResponse(body, media_type=discovery.AGGREGATED)
+    parts = tuple(part for part in path.split("/") if part)
+    if parts in {("api",), ("apis",)} and "as=APIGroupDiscoveryList" in accept and "v=v2;" in accept + ";":
+        return JSONResponse(discovery.aggregated(core=parts == ("api",)), media_type=discovery.AGGREGATED)
+    if parts in _DOCUMENTS:
+        return JSONResponse(_DOCUMENTS[parts]())
     match parts:
-        case ["api"]:
-            return JSONResponse(discovery.core_versions())
-        case ["apis"]:
-            return JSONResponse(discovery.group_list())
-        case ["api", "v1"]:
-            return JSONResponse(discovery.resource_list("", "v1"))
-        case ["apis", group] if group in discovery.groups():
+        case ("apis", group) if group in discovery.groups():
             return JSONResponse({"kind": "APIGroup", "apiVersion": "v1"} | discovery.group(group))
-        case ["apis", group, served] if served in discovery.versions_of(group):
+        case ("apis", group, served) if served in discovery.versions_of(group):
             return JSONResponse(discovery.resource_list(group, served))
-        case ["openapi", "v3"]:
-            return JSONResponse(discovery.openapi_index())
-        case ["openapi", "v3", "api", "v1"]:
-            return JSONResponse(discovery.openapi("", "v1"))
-        case ["openapi", "v3", "apis", group, served] if served in discovery.versions_of(group):
+        case ("openapi", "v3", "apis", group, served) if served in discovery.versions_of(group):
             return JSONResponse(discovery.openapi(group, served))
-        case ["apis" | "openapi", *_] if len(parts) < 4:
+        case ("apis" | "openapi", *_) if len(parts) < 4:
             raise errors.no_such_path()
-        case _:
-            return None
+    return None
+
+
+_DOCUMENTS: Mapping[tuple[str, ...], Callable[[], dict[str, Any]]] = {
+    ("api",): discovery.core_versions,
+    ("apis",): discovery.group_list,
+    ("api", "v1"): lambda: discovery.resource_list("", "v1"),
+    ("openapi", "v3"): discovery.openapi_index,
+    ("openapi", "v3", "api", "v1"): lambda: discovery.openapi("", "v1"),
+}

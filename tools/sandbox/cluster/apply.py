@@ -1,5 +1,6 @@
-"""Server-side apply: merge what a manager wants into the live object, give up what it no longer wants, refuse to
-take what another manager holds (KEP-555; the rules of sigs.k8s.io/structured-merge-diff).
+"""Server-side apply (KEP-555, the rules of sigs.k8s.io/structured-merge-diff).
+
+What a manager wants is merged into the live object, what it no longer wants is given up, what another one holds is refused.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""The road of every write, in the server's order: read the body, find the live object, make the new one, fill defaults,
-keep what only the system writes, validate, admit, note who owns which field, store (or, in a dry run, do not).
+"""The road of every write, in the server's order.
+
+Read the body, find the live object, make the new one, fill defaults, keep what only the system writes, validate,
+admit, note who owns which field, store (or, in a dry run, do not).
 """
 
 from __future__ import annotations
@@ -133,7 +135,7 @@ class Cluster:
 
     def _orphan(self, uid: str) -> None:
         for kind in BY_KIND.values():
-            for item in self.store.list(kind):
+            for item in self.store.items(kind):
                 references = item["metadata"].get("ownerReferences") or []
                 kept = [reference for reference in references if reference["uid"] != uid]
                 if kept != references:

@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 def fill(manifest: Json) -> None:
     """Fill defaults into a manifest, in place."""
-    table: dict[tuple[str, str], Callable[[Json], None]] = {
+    table: dict[tuple[str, str], Callable[[Json], object]] = {
         ("v1", "Pod"): lambda m: pod_spec(m.setdefault("spec", {})),
         ("v1", "Service"): lambda m: _service(m.setdefault("spec", {})),
         ("v1", "Secret"): lambda m: _put(m, type="Opaque"),

@@ -19,7 +19,7 @@ _Strings.yaml_implicit_resolvers = {
 }
 _Strings.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
 _Strings.add_constructor(
-    "tag:yaml.org,2002:bool", lambda loader, node: str(loader.construct_scalar(node)).lower() in {"y", "yes", "true", "on"}
+    "tag:yaml.org,2002:bool", lambda _, node: str(node.value).lower() in {"y", "yes", "true", "on"}
 )
 
 
@@ -30,4 +30,4 @@ def load(text: bytes | str) -> Any:  # noqa: ANN401 - any JSON value
 
 def load_all(text: bytes | str) -> Iterator[Any]:
     """All documents. Raises yaml.YAMLError."""
-    return yaml.load_all(text, Loader=_Strings)  # noqa: S506 - a SafeLoader
+    yield from yaml.load_all(text, Loader=_Strings)

@@ -178,6 +178,6 @@ def owners_of(manifest: Mapping[str, Any]) -> dict[tuple[str, str, str, str], Ow
 
 
 def entries(owners: Mapping[tuple[str, str, str, str], Owner]) -> list[Json]:
-    """managedFields of these owners: appliers first, then by time and name; nobody who owns nothing."""
+    """The managedFields of these owners: appliers first, then by time and name; nobody who owns nothing."""
     kept = sorted((o for o in owners.values() if o.paths), key=lambda o: (o.operation, o.time, o.manager, o.subresource))
     return [owner.entry() for owner in kept]

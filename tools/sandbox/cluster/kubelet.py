@@ -44,7 +44,7 @@ class Kubelet:
     def reconcile(self, cluster: Cluster) -> datetime | None:
         """Take the next step of every pod; when the next one is due."""
         alive = set()
-        for pod in cluster.store.list(POD):
+        for pod in cluster.store.items(POD):
             alive.add(pod["metadata"]["uid"])
             if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:
                 self._step(cluster, pod)
@@ -194,7 +194,7 @@ def _status(cluster: Cluster, pod: Json, statuses: list[Json]) -> Json:
 
 
 def _free_address(cluster: Cluster) -> str:
-    taken = {pod.get("status", {}).get("podIP") for pod in cluster.store.list(POD)}
+    taken = {pod.get("status", {}).get("podIP") for pod in cluster.store.items(POD)}
     addresses = (f"10.244.{number >> 8}.{number & 255}" for number in range(1, 2**16))
     return next(address for address in addresses if address not in taken)
 

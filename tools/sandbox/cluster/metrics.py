@@ -31,7 +31,7 @@ def quantity(text: str | float) -> float:
 
 def answer(cluster: Cluster, kind: Kind, namespace: str, name: str, test: Callable[[Json], bool]) -> Json:
     """The list, or the one that is named. Raises ApiError 404."""
-    pods = [pod for pod in cluster.store.list(POD, namespace) if pod.get("status", {}).get("phase") == "Running"]
+    pods = [pod for pod in cluster.store.items(POD, namespace) if pod.get("status", {}).get("phase") == "Running"]
     if kind.kind == "PodMetrics":
         items = [_pod(cluster, pod) for pod in pods if test(pod)]
     else:

@@ -102,8 +102,8 @@ def strategic_merge(live: Any, patch: Any, shape: Shape) -> Any:  # noqa: ANN401
     """Kubernetes' own: lists merge by their patch key; `$patch`, `$retainKeys`, `$deleteFromPrimitiveList`, `$setElementOrder` are obeyed."""
     if isinstance(patch, dict):
         return _strategic_map(live if isinstance(live, dict) else {}, patch, shape)
-    if isinstance(patch, list) and isinstance(live, list) and shape.patch.startswith("merge"):
-        return _strategic_list(live, patch, shape)
+    if isinstance(patch, list) and "merge" in shape.patch:
+        return _strategic_list(live if isinstance(live, list) else [], patch, shape)
     if isinstance(patch, list):
         return [item for item in patch if not (isinstance(item, dict) and "$patch" in item)]
     return patch
@@ -126,14 +126,10 @@ def _strategic_map(live: Json, patch: Json, shape: Shape) -> Json:
             continue
         elif value is None:
             merged.pop(key, None)
-        elif isinstance(value, dict):
-            merged[key] = _strategic_map(merged.get(key) or {}, value, shape.child(key))
         else:
-            merged[key] = strategic_merge(merged.get(key) or [], value, shape.child(key)) if isinstance(value, list) else value
-    for key, order in patch.items():
-        if key.startswith("$setElementOrder/"):
-            name = key.partition("/")[2]
-            merged[name] = _ordered(merged.get(name) or [], order, shape.child(name).merge_key)
+            merged[key] = strategic_merge(merged.get(key), value, shape.child(key))
+    orders = {key.partition("/")[2]: order for key, order in patch.items() if key.startswith("$setElementOrder/")}
+    merged |= {name: _ordered(merged.get(name) or [], order, shape.child(name).merge_key) for name, order in orders.items()}
     return {key: value for key, value in merged.items() if value != [] or key in patch or key in live}
 
 

@@ -23,7 +23,7 @@ def allocate(kind: Kind, live: Json | None, manifest: Json, store: Store) -> Non
     spec["clusterIPs"] = [spec["clusterIP"]]
     if spec["type"] in {"NodePort", "LoadBalancer"}:
         held = {port["port"]: port.get("nodePort") for port in before.get("ports", ())}
-        taken = {port.get("nodePort") for service in store.list(kind) for port in service["spec"].get("ports", ())}
+        taken = {port.get("nodePort") for service in store.items(kind) for port in service["spec"].get("ports", ())}
         for port in spec.get("ports", ()):
             free = (number for number in _NODE_PORTS if number not in taken)
             port.setdefault("nodePort", held.get(port["port"]) or next(free))
@@ -31,7 +31,7 @@ def allocate(kind: Kind, live: Json | None, manifest: Json, store: Store) -> Non
 
 
 def _free_address(kind: Kind, store: Store) -> str:
-    taken = {service["spec"].get("clusterIP") for service in store.list(kind)}
+    taken = {service["spec"].get("clusterIP") for service in store.items(kind)}
     return next(address for address in _addresses() if address not in taken)
 
 

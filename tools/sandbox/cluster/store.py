@@ -68,10 +68,10 @@ class Store:
         """The object, not to be changed, or None."""
         return self._objects.get((kind.group, kind.plural), {}).get((namespace, name))
 
-    def list(self, kind: Kind, namespace: str = "") -> list[Json]:
+    def items(self, kind: Kind, namespace: str = "") -> list[Json]:
         """All objects of a kind, of one namespace if given, by namespace and name."""
-        items = self._objects.get((kind.group, kind.plural), {})
-        return [items[key] for key in sorted(items) if not namespace or key[0] == namespace]
+        held = self._objects.get((kind.group, kind.plural), {})
+        return [held[key] for key in sorted(held) if not namespace or key[0] == namespace]
 
     def put(self, kind: Kind, manifest: Json) -> Json:
         """Store an object under a new resourceVersion; the object as stored."""

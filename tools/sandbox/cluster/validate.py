@@ -100,24 +100,21 @@ def mistyped(value: object, shape: Shape, path: str = "", owner: str = "") -> It
 
 
 def _fits(value: object, scalar: str) -> bool:
-    number = isinstance(value, int) and not isinstance(value, bool)
-    match scalar:
-        case "boolean":
-            return isinstance(value, bool)
-        case "int32":
-            return number and -(2**31) <= int(str(value)) < 2**31
-        case "int64" | "integer":
-            return number
-        case "number":
-            return number or isinstance(value, float)
-        case "int-or-string":
-            return number or isinstance(value, str)
-        case "quantity":
-            return number or isinstance(value, float) or (isinstance(value, str) and bool(_QUANTITY.match(value)))
-        case "time" | "microtime":
-            return isinstance(value, str) and bool(_TIME.match(value))
-        case _:
-            return isinstance(value, str)
+    if isinstance(value, bool):
+        return scalar == "boolean"
+    if isinstance(value, int):
+        return scalar in _INTEGERS and (scalar != "int32" or -(2**31) <= value < 2**31)
+    if isinstance(value, float):
+        return scalar in {"number", "quantity"}
+    if not isinstance(value, str) or scalar in _NO_TEXT:
+        return False
+    pattern = _PATTERNS.get(scalar)
+    return pattern is None or bool(pattern.match(value))
+
+
+_INTEGERS = frozenset({"int32", "int64", "integer", "number", "int-or-string", "quantity"})
+_NO_TEXT = frozenset({"boolean", "int32", "int64", "integer", "number"})
+_PATTERNS = {"quantity": _QUANTITY, "time": _TIME, "microtime": _TIME}
 
 
 def _json_type(value: object) -> str:
@@ -125,7 +122,9 @@ def _json_type(value: object) -> str:
         return "bool"
     if isinstance(value, int | float):
         return "number" if isinstance(value, int) else f"number {value}"
-    return {str: "string", list: "array", dict: "object"}.get(type(value), "null")
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object" if isinstance(value, dict) else "null"
 
 
 def missing(value: object, shape: Shape, path: str = "") -> Iterator[str]:

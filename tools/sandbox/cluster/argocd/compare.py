@@ -89,7 +89,7 @@ def tracked(cluster: Cluster, application: str) -> list[tuple[Kind, Json]]:
     """The live objects that bear an application's mark, each for itself: a copied mark counts for nothing."""
     found = []
     for kind in _STORED:
-        for live in cluster.store.list(kind):
+        for live in cluster.store.items(kind):
             metadata = live["metadata"]
             mark = (metadata.get("annotations") or {}).get(TRACKING, "")
             about = f"{application}:{kind.group}/{kind.kind}:"

@@ -45,7 +45,7 @@ class ArgoCd:
 
     def reconcile(self, cluster: Cluster) -> datetime | None:
         """Take the next step of every Application in Argo CD's namespace; when to ask git again."""
-        for application in cluster.store.list(APPLICATION, self._settings.argocd_namespace):
+        for application in cluster.store.items(APPLICATION, self._settings.argocd_namespace):
             self._reconcile(cluster, application)
         self._forget(cluster)
         return min((moment for moment, _ in self._commits.values()), default=None)
@@ -147,8 +147,8 @@ def _say(cluster: Cluster, application: Json, state: _State) -> Json:
     status |= {"controllerNamespace": application["metadata"]["namespace"], "resourceHealthSource": "appTree"}
     if state.condition:
         kind, message = state.condition
-        held = next((c for c in before.get("conditions") or () if c["message"] == message), {})
-        moment = held.get("lastTransitionTime", cluster.now())
+        said = [c["lastTransitionTime"] for c in before.get("conditions") or () if c["message"] == message]
+        moment = said[0] if said else cluster.now()
         status["conditions"] = [{"type": kind, "message": message, "lastTransitionTime": moment}]
         sync_status, health = "Unknown", "Unknown" if kind == "InvalidSpecError" else "Healthy"
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tools.sandbox.cluster.controllers.common import condition
@@ -18,28 +19,28 @@ def worst(healths: list[str]) -> str:
 
 def health_of(manifest: Json) -> str | None:
     """Healthy, Progressing, Suspended or Degraded; None for a kind that has no health."""
-    status = manifest.get("status") or {}
     if manifest["metadata"].get("deletionTimestamp"):
         return "Progressing"
-    match manifest["kind"]:
-        case "Deployment":
-            return _deployment(manifest, status)
-        case "ReplicaSet" | "StatefulSet" | "DaemonSet":
-            return _set(manifest, status)
-        case "Pod":
-            return _pod(status)
-        case "Job":
-            return "Healthy" if condition(status, "Complete") else "Progressing"
-        case "HorizontalPodAutoscaler":
-            able = condition(status, "AbleToScale").get("status")
-            return {"True": "Healthy", "False": "Degraded"}.get(able, "Progressing")
-        case "Service":
-            waits = manifest["spec"].get("type") == "LoadBalancer" and not status.get("loadBalancer", {}).get("ingress")
-            return "Progressing" if waits else "Healthy"
-        case "Ingress":
-            return "Healthy" if status.get("loadBalancer", {}).get("ingress") else "Progressing"
-        case _:
-            return None
+    rule = _RULES.get(manifest["kind"])
+    return rule(manifest, manifest.get("status") or {}) if rule else None
+
+
+def _job(_: Json, status: Json) -> str:
+    return "Healthy" if condition(status, "Complete") else "Progressing"
+
+
+def _autoscaler(_: Json, status: Json) -> str:
+    able = str(condition(status, "AbleToScale").get("status"))
+    return {"True": "Healthy", "False": "Degraded"}.get(able, "Progressing")
+
+
+def _service(manifest: Json, status: Json) -> str:
+    waits = manifest["spec"].get("type") == "LoadBalancer" and not status.get("loadBalancer", {}).get("ingress")
+    return "Progressing" if waits else "Healthy"
+
+
+def _ingress(_: Json, status: Json) -> str:
+    return "Healthy" if status.get("loadBalancer", {}).get("ingress") else "Progressing"
 
 
 def _deployment(manifest: Json, status: Json) -> str:
@@ -64,10 +65,24 @@ def _set(manifest: Json, status: Json) -> str:
     return "Healthy" if status.get("readyReplicas", status.get("numberReady", 0)) >= wanted else "Progressing"
 
 
-def _pod(status: Json) -> str:
+def _pod(_: Json, status: Json) -> str:
     phase = status.get("phase")
     if phase == "Succeeded" or (phase == "Running" and condition(status, "Ready").get("status") == "True"):
         return "Healthy"
     reasons = {s["state"].get("waiting", {}).get("reason", "") for s in status.get("containerStatuses") or ()}
     stuck = any(reason.endswith(("Error", "BackOff")) or reason.startswith("Err") for reason in reasons)
     return "Degraded" if stuck or phase == "Failed" else "Progressing"
+
+
+_RULES: Mapping[str, Callable[[Json, Json], str]] = {
+    "Deployment": _deployment,
+    "ReplicaSet": _set,
+    "StatefulSet": _set,
+    "DaemonSet": _set,
+    "Pod": _pod,
+    "Job": _job,
+    "HorizontalPodAutoscaler": _autoscaler,
+    "Service": _service,
+    "Ingress": _ingress,
+}
+"""kind -> how (object, status) fares."""

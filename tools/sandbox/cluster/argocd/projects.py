@@ -17,10 +17,11 @@ def spec_faults(application: Json, project: Json | None) -> list[str]:
     name = spec.get("project") or "default"
     if project is None:
         return [f"Application referencing project {name} which does not exist"]
-    faults = []
-    for source in [spec["source"]] if spec.get("source") else spec.get("sources") or []:
-        if not source_permitted(project, source.get("repoURL", "")):
-            faults.append(f"application repo {source.get('repoURL', '')} is not permitted in project '{name}'")
+    listed = [spec["source"]] if spec.get("source") else spec.get("sources") or []
+    urls = [source.get("repoURL", "") for source in listed]
+    faults = [
+        f"application repo {url} is not permitted in project '{name}'" for url in urls if not source_permitted(project, url)
+    ]
     destination = spec["destination"]
     if not spec.get("source") and not spec.get("sources"):
         return ["spec.source.repoURL and either spec.source.path or spec.source.chart are required"]

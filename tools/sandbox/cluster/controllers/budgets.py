@@ -19,10 +19,10 @@ AUTOSCALER = BY_KIND["autoscaling/v2", "HorizontalPodAutoscaler"]
 
 def reconcile_budgets(cluster: Cluster) -> datetime | None:
     """Count healthy pods against every budget."""
-    for budget in cluster.store.list(BUDGET):
+    for budget in cluster.store.items(BUDGET):
         spec, metadata = budget["spec"], budget["metadata"]
         pods = [
-            pod for pod in cluster.store.list(POD, metadata["namespace"]) if matches(spec.get("selector"), labels_of(pod))
+            pod for pod in cluster.store.items(POD, metadata["namespace"]) if matches(spec.get("selector"), labels_of(pod))
         ]
         healthy = sum(1 for pod in pods if is_ready(pod))
         if spec.get("maxUnavailable") is not None:
@@ -51,7 +51,7 @@ def _count(value: int | str, total: int) -> int:
 
 def reconcile_autoscalers(cluster: Cluster) -> datetime | None:
     """Keep every target within minReplicas and maxReplicas. Load is not simulated, so nothing else moves it."""
-    for scaler in cluster.store.list(AUTOSCALER):
+    for scaler in cluster.store.items(AUTOSCALER):
         spec, metadata = scaler["spec"], scaler["metadata"]
         reference = spec["scaleTargetRef"]
         kind = BY_KIND.get((reference.get("apiVersion", "apps/v1"), reference["kind"]))

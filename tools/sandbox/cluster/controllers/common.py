@@ -42,7 +42,7 @@ def owner_reference(manifest: Json) -> Json:
 def owned(cluster: Cluster, kind: Kind, owner: Json) -> list[Json]:
     """The objects of a kind that an object controls."""
     uid = owner["metadata"]["uid"]
-    items = cluster.store.list(kind, owner["metadata"]["namespace"])
+    items = cluster.store.items(kind, owner["metadata"]["namespace"])
     return [item for item in items if any(r["uid"] == uid for r in item["metadata"].get("ownerReferences") or ())]
 
 

@@ -28,11 +28,12 @@ REVISION = "deployment.kubernetes.io/revision"
 _DESIRED = "deployment.kubernetes.io/desired-replicas"
 _MAXIMUM = "deployment.kubernetes.io/max-replicas"
 HASH = "pod-template-hash"
+_COUNTED = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
 
 
 def reconcile(cluster: Cluster) -> datetime | None:
     """Take the next step of every Deployment; when to look again although nothing changes."""
-    due = [_reconcile(cluster, item) for item in cluster.store.list(DEPLOYMENT)]
+    due = [_reconcile(cluster, item) for item in cluster.store.items(DEPLOYMENT)]
     return min((moment for moment in due if moment), default=None)
 
 
@@ -232,20 +233,18 @@ def _progress(
         return conditions, None
     wanted, name = spec["replicas"], current["metadata"]["name"]
     full = all(status.get(key, 0) == wanted for key in ("updatedReplicas", "replicas", "availableReplicas"))
-    moved = any(status.get(key, 0) != before.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"))
-    new: Json = {"type": "Progressing", "status": "True", "lastUpdateTime": now}
-    if full:
-        if held.get("reason") == "NewReplicaSetAvailable" and name in held["message"]:
-            return conditions, None
-        new |= {"reason": "NewReplicaSetAvailable", "message": f'ReplicaSet "{name}" has successfully progressed.'}
+    moved = any(status.get(key, 0) != before.get(key, 0) for key in _COUNTED)
+    said: tuple[str, str] | None = None
+    if full and not (held.get("reason") == "NewReplicaSetAvailable" and name in held["message"]):
+        said = ("NewReplicaSetAvailable", f'ReplicaSet "{name}" has successfully progressed.')
+    elif not full and held and name not in held["message"]:
+        said = ("NewReplicaSetCreated", f'Created new replica set "{name}"')
+    elif not full and moved and held.get("reason") != "ProgressDeadlineExceeded":
+        said = ("ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
+    if said:
+        new = {"type": "Progressing", "status": "True", "lastUpdateTime": now, "reason": said[0], "message": said[1]}
         return with_condition(conditions, new, now), None
-    if held and name not in held["message"]:
-        new |= {"reason": "NewReplicaSetCreated", "message": f'Created new replica set "{name}"'}
-        return with_condition(conditions, new, now), None
-    if moved and held.get("reason") != "ProgressDeadlineExceeded":
-        new |= {"reason": "ReplicaSetUpdated", "message": f'ReplicaSet "{name}" is progressing.'}
-        return with_condition(conditions, new, now), None
-    if not held or held["status"] == "False":
+    if full or not held or held["status"] == "False":
         return conditions, None
     deadline = datetime.fromisoformat(held["lastUpdateTime"]) + timedelta(seconds=spec["progressDeadlineSeconds"])
     if cluster.clock() < deadline:

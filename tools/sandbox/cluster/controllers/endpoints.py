@@ -19,7 +19,7 @@ SLICE = BY_KIND["discovery.k8s.io/v1", "EndpointSlice"]
 
 def reconcile(cluster: Cluster) -> datetime | None:
     """Bring the endpoints of every Service with a selector up to date."""
-    for service in cluster.store.list(SERVICE):
+    for service in cluster.store.items(SERVICE):
         if service["spec"].get("selector"):
             _reconcile(cluster, service)
     return None
@@ -29,7 +29,7 @@ def _reconcile(cluster: Cluster, service: Json) -> None:
     metadata, selector = service["metadata"], service["spec"]["selector"]
     pods = [
         pod
-        for pod in cluster.store.list(POD, metadata["namespace"])
+        for pod in cluster.store.items(POD, metadata["namespace"])
         if pod.get("status", {}).get("podIP") and selector.items() <= dict(labels_of(pod)).items()
     ]
     ready = [pod for pod in pods if is_ready(pod)]

@@ -65,7 +65,7 @@ def _node_status(now: str) -> Json:
 
 def reconcile_namespaces(cluster: Cluster) -> datetime | None:
     """Give every namespace its account and certificate; empty and remove those that go."""
-    for item in cluster.store.list(NAMESPACE):
+    for item in cluster.store.items(NAMESPACE):
         name = item["metadata"]["name"]
         if item["metadata"].get("deletionTimestamp"):
             _empty(cluster, item)
@@ -82,7 +82,7 @@ def _empty(cluster: Cluster, item: Json) -> None:
     name = item["metadata"]["name"]
     left = 0
     for kind in _STORED:
-        for held in cluster.store.list(kind, name) if kind.namespaced else ():
+        for held in cluster.store.items(kind, name) if kind.namespaced else ():
             left += bool(cluster.delete(kind, name, held["metadata"]["name"])["metadata"].get("finalizers"))
     if not left:
         cluster.store.delete(NAMESPACE, "", name)
@@ -90,7 +90,7 @@ def _empty(cluster: Cluster, item: Json) -> None:
 
 def collect_garbage(cluster: Cluster) -> datetime | None:
     """Delete objects whose owners are all gone."""
-    everything = [(kind, item) for kind in _STORED for item in cluster.store.list(kind)]
+    everything = [(kind, item) for kind in _STORED for item in cluster.store.items(kind)]
     living = {item["metadata"]["uid"] for _, item in everything}
     for kind, item in everything:
         references = item["metadata"].get("ownerReferences") or ()

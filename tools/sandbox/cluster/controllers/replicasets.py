@@ -30,7 +30,7 @@ class ReplicaSets:
 
     def reconcile(self, cluster: Cluster) -> datetime | None:
         """Take the next step of every ReplicaSet; when to try again what was refused."""
-        for item in cluster.store.list(REPLICA_SET):
+        for item in cluster.store.items(REPLICA_SET):
             if not item["metadata"].get("deletionTimestamp"):
                 self._reconcile(cluster, item)
         return min((moment for moment, _ in self._wait.values()), default=None)

@@ -6,7 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from tools.sandbox.cluster.cluster import Cluster
-from tools.sandbox.cluster.controllers.common import MANAGER, POD, change, condition, event, hash_of, make_pod, owned
+from tools.sandbox.cluster.controllers.common import (
+    MANAGER,
+    POD,
+    change,
+    condition,
+    event,
+    hash_of,
+    make_pod,
+    owned,
+)
 from tools.sandbox.cluster.controllers.replicasets import is_ready
 from tools.sandbox.cluster.errors import ApiError
 from tools.sandbox.cluster.kinds import BY_KIND, Kind
@@ -26,11 +35,11 @@ class Sets:
 
     def reconcile(self, cluster: Cluster) -> datetime | None:
         """Take the next step of every StatefulSet, DaemonSet and Job."""
-        for item in cluster.store.list(STATEFUL_SET):
+        for item in cluster.store.items(STATEFUL_SET):
             self._stateful(cluster, item)
-        for item in cluster.store.list(DAEMON_SET):
+        for item in cluster.store.items(DAEMON_SET):
             self._daemon(cluster, item)
-        for item in cluster.store.list(JOB):
+        for item in cluster.store.items(JOB):
             self._job(cluster, item)
         return None
 

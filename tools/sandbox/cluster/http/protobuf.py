@@ -1,13 +1,13 @@
-"""Kubernetes' protobuf bodies, which kubectl sends for some objects: decoded by the field numbers in fields.json.
+r"""Kubernetes' protobuf bodies, which kubectl sends for some objects: decoded by the field numbers in fields.json.
 
-The envelope is `k8s\\0` and a runtime.Unknown {1: TypeMeta {1: apiVersion, 2: kind}, 2: raw, ...}.
+The envelope is `k8s\0` and a runtime.Unknown {1: TypeMeta {1: apiVersion, 2: kind}, 2: raw, ...}.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -93,24 +93,35 @@ def _message(data: bytes, type_name: str) -> Json:
 def _value(value: Value, shape: schema.Shape) -> Any:  # noqa: ANN401 - any JSON value
     if shape.type:
         return _message(_bytes(value), shape.type)
-    match shape.scalar:
-        case "boolean":
-            return bool(value)
-        case "int32" | "int64" | "integer":
-            number = int(value)
-            return number - 2**64 if number >= 2**63 else number
-        case "bytes":
-            return base64.b64encode(_bytes(value)).decode()
-        case "quantity":
-            return _bytes(dict(_wire(_bytes(value)))[1]).decode()
-        case "int-or-string":
-            parts = dict(_wire(_bytes(value)))
-            return _bytes(parts.get(3, b"")).decode() if parts.get(1) else parts.get(2, 0)
-        case "time" | "microtime":
-            seconds = dict(_wire(_bytes(value))).get(1)
-            return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else None
-        case "any":
-            raw = dict(_wire(_bytes(value))).get(1, b"null")
-            return json.loads(_bytes(raw))
-        case _:
-            return _bytes(value).decode()
+    decoder = _DECODERS.get(shape.scalar)
+    return decoder(value) if decoder else _bytes(value).decode()
+
+
+def _integer(value: Value) -> int:
+    number = int(value)
+    return number - 2**64 if number >= 2**63 else number
+
+
+def _int_or_string(value: Value) -> int | str:
+    parts = dict(_wire(_bytes(value)))
+    return _bytes(parts.get(3, b"")).decode() if parts.get(1) else int(parts.get(2, 0))
+
+
+def _time(value: Value) -> str | None:
+    seconds = dict(_wire(_bytes(value))).get(1)
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else None
+
+
+_DECODERS: Mapping[str, Callable[[Value], Any]] = {
+    "boolean": bool,
+    "int32": _integer,
+    "int64": _integer,
+    "integer": _integer,
+    "bytes": lambda value: base64.b64encode(_bytes(value)).decode(),
+    "quantity": lambda value: _bytes(dict(_wire(_bytes(value)))[1]).decode(),
+    "int-or-string": _int_or_string,
+    "time": _time,
+    "microtime": _time,
+    "any": lambda value: json.loads(_bytes(dict(_wire(_bytes(value))).get(1, b"null"))),
+}
+"""scalar -> how its wire value becomes JSON; everything else is text."""

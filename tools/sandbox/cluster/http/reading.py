@@ -27,7 +27,7 @@ def selected(query: Mapping[str, str], name: str = "") -> selectors.Test:
 def page(cluster: Cluster, address: Address, query: Mapping[str, str]) -> tuple[list[Json], Json]:
     """The items of one page and the list's metadata. A `continue` token names the last item that was given."""
     test = selected(query)
-    items = [item for item in cluster.store.list(address.kind, address.namespace) if test(item)]
+    items = [item for item in cluster.store.items(address.kind, address.namespace) if test(item)]
     metadata: Json = {"resourceVersion": str(cluster.store.revision)}
     start = _start(query.get("continue", ""), items)
     limit = int(query["limit"]) if query.get("limit", "").isdigit() else 0

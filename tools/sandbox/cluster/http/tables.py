@@ -58,18 +58,17 @@ def age(moment: str | None, now: datetime) -> str:
     if not moment:
         return "<unknown>"
     seconds = max(0, int((now - datetime.fromisoformat(moment)).total_seconds()))
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if seconds < 120:
-        return f"{seconds}s"
-    if minutes < 10:
-        return f"{minutes}m{seconds % 60}s" if seconds % 60 else f"{minutes}m"
-    if minutes < 180:
-        return f"{minutes}m"
-    if hours < 8:
-        return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
-    if hours < 48:
-        return f"{hours}h"
-    return f"{days}d"
+    for limit, large, small in _AGES:
+        if seconds < limit:
+            whole, rest = divmod(seconds, _SECONDS[large])
+            fine = rest // _SECONDS[small] if small else 0
+            return f"{whole}{large}{fine}{small}" if fine else f"{whole}{large}"
+    return f"{seconds // _SECONDS['d']}d"
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_AGES = ((120, "s", ""), (600, "m", "s"), (10800, "m", ""), (28800, "h", "m"), (172800, "h", ""))
+"""(up to that many seconds, unit, finer unit)."""
 
 
 def _at(item: Json, *path: str, default: object = "") -> Any:  # noqa: ANN401 - any JSON value

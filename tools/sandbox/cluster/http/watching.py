@@ -61,7 +61,7 @@ class Watch:
         version = self._query.get("resourceVersion", "")
         all_now = self._query.get("sendInitialEvents") == "true"
         if version in {"", "0"} or all_now:
-            items = self._cluster.store.list(self._address.kind, self._address.namespace)
+            items = self._cluster.store.items(self._address.kind, self._address.namespace)
             lines = [self._event("ADDED", item) for item in items if self._test(item)]
             if all_now and self._query.get("allowWatchBookmarks") == "true":
                 lines.append(self._bookmark({"k8s.io/initial-events-end": "true"}))
