@@ -218,6 +218,8 @@ def entry() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         app()
+    except SystemExit:
+        raise  # an ordinary end: nothing to explain, nothing more to import
     except KeyboardInterrupt:
         sys.stderr.write("countersign: stopped; `countersign run --resume last` goes on from here\n")
         sys.exit(1)
