@@ -20,6 +20,7 @@ from typing import Literal
 from pydantic import Base64Bytes, Field, JsonValue
 
 from policies.change import ChangeId, Destination, Digest, Name, Phase, Word
+from policies.envelope import Statement
 from policies.finding import Finding
 
 
@@ -40,6 +41,9 @@ class OpenChange(Word):
     phase: Phase
     namespaces: tuple[Name, ...] = ()
     goal_digest: Digest
+    phases: tuple[Phase, ...] = Field(
+        default=(), description="every phase of the run's plan: the run counts as applied only when each of them is done"
+    )
 
 
 class OpenedChange(Word):
@@ -173,4 +177,21 @@ class PlanVerdict(Word):
 
     clean: bool
     findings: tuple[Finding, ...]
-    envelope: str = Field(description="DSSE envelope JSON over this verdict")
+    envelope: str = Field(description="Sigstore bundle (policies.envelope.seal) of a PlanStatement that says the same")
+
+
+class PlanPredicate(Word):
+    """What the notary signs about a plan of record."""
+
+    signoff: Digest
+    change_id: ChangeId
+    plan_sha256: Digest | None
+    clean: bool
+    findings_digest: Digest = Field(description="sha256 of the canonical list of the verdict's findings, in their order")
+
+
+class PlanStatement(Statement):
+    """In-toto Statement v1; its one subject is `plan` with the plan file's sha256, or EMPTY_DIGEST when there is none."""
+
+    predicateType: Literal["https://countersign.dev/plan-verdict/v1"] = "https://countersign.dev/plan-verdict/v1"  # noqa: N815
+    predicate: PlanPredicate
