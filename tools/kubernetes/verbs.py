@@ -17,7 +17,8 @@ from tools.verbs import Call, ConflictError, Receipt, TargetError, Verb
 Json = dict[str, Any]
 APPLICATION = ("argoproj.io/v1alpha1", "Application")
 _ENDED = frozenset({"Succeeded", "Failed", "Error"})
-_POLL_SECONDS = 0.25
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 1.0
 
 
 class Signed(Word):
@@ -197,13 +198,15 @@ class SyncApplication:
         self._wait(call)
 
     def _wait(self, call: Call) -> None:
-        for _ in range(int(self._patience / _POLL_SECONDS)):
+        waited, pause = 0.0, _FIRST_PAUSE
+        while waited < self._patience:
             receipt = self.find(call)
             if receipt is not None and receipt.facts["phase"] in _ENDED and receipt.facts["sync"] not in {"", "OutOfSync"}:
                 return
             if receipt is not None and receipt.facts["phase"] in {"Failed", "Error"}:
                 return
-            self._sleep(_POLL_SECONDS)
+            self._sleep(pause)
+            waited, pause = waited + pause, min(pause * 2, _LONGEST_PAUSE)
 
 
 def _is_ours(operation: Mapping[str, Any], change_id: str, revision: str) -> bool:

@@ -69,7 +69,7 @@ def controllers_of(settings: ClusterSettings, repositories: Repositories, cluste
     argocd = ArgoCd(settings, repositories)
     steps = [housekeeping.reconcile_namespaces, argocd.reconcile, deployments.reconcile, ReplicaSets().reconcile]
     steps += [Sets().reconcile, kubelet.reconcile, endpoints.reconcile, budgets.reconcile_budgets]
-    return Loop(cluster, [*steps, budgets.reconcile_autoscalers, housekeeping.collect_garbage])
+    return Loop(cluster, [*steps, budgets.reconcile_autoscalers, housekeeping.collect_garbage, housekeeping.forget_events])
 
 
 def build(settings: ClusterSettings, repositories: Callable[[str], Path | None], clock: Clock = utc_now) -> Starlette:
@@ -95,6 +95,8 @@ def build(settings: ClusterSettings, repositories: Callable[[str], Path | None],
 async def _refused(_: Request, fault: Exception) -> Response:
     if not isinstance(fault, ApiError):
         raise fault
+    if fault.plain:
+        return PlainTextResponse(fault.message, fault.code)
     return JSONResponse(fault.status(), fault.code)
 
 
@@ -134,7 +136,7 @@ def describe(path: str, accept: str) -> Response | None:
         case ("openapi", "v3", "apis", group, served) if served in discovery.versions_of(group):
             return JSONResponse(discovery.openapi(group, served))
         case ("apis" | "openapi", *_) if len(parts) < 4:
-            raise errors.no_such_path()
+            raise errors.no_such_group()
     return None
 
 

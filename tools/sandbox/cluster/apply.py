@@ -97,10 +97,10 @@ def _is_key(path: Path) -> bool:
     return len(path) > 1 and path[-2].startswith("k:") and path[-1].removeprefix("f:") in json.loads(path[-2][2:])
 
 
-def update(live: Mapping[str, Any], new: Json, shape: Shape, owner: Owner) -> Owners:
+def update(live: Mapping[str, Any], new: Mapping[str, Any], shape: Shape, owner: Owner) -> Owners:
     """The owners after a create, replace or patch: whoever writes a field takes it."""
     owners = owners_of(live)
-    changed, removed = difference({k: v for k, v in live.items() if k != "status" or owner.subresource}, new, shape)
+    changed, removed = difference(live, new, shape)
     before = owners.pop(owner.key, None)
     owners = {key: other.without(changed | removed) for key, other in owners.items()}
     mine = (before.paths if before else frozenset()) - removed | changed

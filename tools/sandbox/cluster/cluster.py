@@ -74,8 +74,6 @@ class Cluster:
         if not metadata.get("name"):
             raise errors.invalid(kind, "", [rules.required("metadata.name", "name or generateName is required")])
         admission.namespace_exists(self.store, kind, namespace, metadata["name"])
-        if self.store.get(kind, namespace, metadata["name"]) is not None:
-            raise errors.already_exists(kind, metadata["name"])
         if metadata.get("resourceVersion"):
             raise errors.bad_request("resourceVersion should not be set on objects to be created")
         if "status" in kind.subresources:
@@ -160,12 +158,16 @@ class Cluster:
         _check_version(kind, live, manifest)
         if "status" in kind.subresources:
             if options.subresource == "status":
+                notes = manifest["metadata"].get("annotations")
                 manifest = copy.deepcopy(live) | ({"status": manifest["status"]} if "status" in manifest else {})
+                manifest["metadata"] |= {"annotations": notes} if notes else {}
             else:
                 manifest = manifest | ({"status": live["status"]} if "status" in live else {})
         manifest["metadata"] = manifest["metadata"] | {"managedFields": live["metadata"].get("managedFields", [])}
         owner = self._owner(kind, "Update", options)
-        owners = apply.update(live, _filled(manifest), _shape(kind), owner)
+        # Nobody owns a status by writing the rest: it was carried over.
+        hidden = {"status"} if "status" in kind.subresources and options.subresource != "status" else set()
+        owners = apply.update(_content(live, hidden), _content(_filled(manifest), hidden), _shape(kind), owner)
         return self._store(kind, live, manifest, owners, options, warnings)
 
     def _store(  # noqa: PLR0913 - the end of the road: all that was found out on it
@@ -182,13 +184,15 @@ class Cluster:
         if causes:
             raise errors.invalid(kind, manifest["metadata"]["name"], dict.fromkeys(causes))
         warnings = [*warnings, *self._admit(kind, live, manifest)]
+        metadata = manifest["metadata"]
+        if live is None and self.store.get(kind, metadata.get("namespace", ""), metadata["name"]) is not None:
+            raise errors.already_exists(kind, metadata["name"])
         manifest["metadata"]["managedFields"] = entries(owners)
         if live is not None and _same(live, manifest):
             return Answer(live, warnings=tuple(warnings))
         if options.dry_run:
             version = {"resourceVersion": live["metadata"]["resourceVersion"]} if live else {}
             return Answer(manifest | {"metadata": manifest["metadata"] | version}, live is None, tuple(warnings))
-        metadata = manifest["metadata"]
         if live is not None and metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
             return Answer(self.store.delete(kind, metadata.get("namespace", ""), metadata["name"]))
         return Answer(self.store.put(kind, manifest), live is None, tuple(warnings))

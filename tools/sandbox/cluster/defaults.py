@@ -15,6 +15,7 @@ def fill(manifest: Json) -> None:
         ("v1", "Service"): lambda m: _service(m.setdefault("spec", {})),
         ("v1", "Secret"): lambda m: _put(m, type="Opaque"),
         ("v1", "Namespace"): _namespace,
+        ("v1", "Event"): _event,
         ("apps/v1", "Deployment"): _deployment,
         ("apps/v1", "ReplicaSet"): lambda m: _template(_put(m.setdefault("spec", {}), replicas=1)),
         ("apps/v1", "StatefulSet"): _stateful_set,
@@ -42,6 +43,11 @@ def _namespace(manifest: Json) -> None:
     labels = manifest["metadata"].setdefault("labels", {})
     labels["kubernetes.io/metadata.name"] = manifest["metadata"]["name"]
     _put(manifest.setdefault("spec", {}), finalizers=["kubernetes"])
+
+
+def _event(manifest: Json) -> None:
+    for name in ("eventTime", "firstTimestamp", "lastTimestamp"):
+        manifest.setdefault(name, None)
 
 
 def _deployment(manifest: Json) -> None:

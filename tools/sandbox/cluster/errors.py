@@ -19,6 +19,7 @@ class ApiError(Exception):
         self.reason = reason
         self.message = message
         self.details = details
+        self.plain = False
 
     def status(self) -> Json:
         """The body."""
@@ -41,6 +42,13 @@ def not_found(kind: Kind, name: str) -> ApiError:
 def no_such_path() -> ApiError:
     """404: nothing is served there."""
     return ApiError(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def no_such_group() -> ApiError:
+    """404 in plain text: no API of that group or version."""
+    fault = ApiError(404, "", "404 page not found\n")
+    fault.plain = True
+    return fault
 
 
 def already_exists(kind: Kind, name: str) -> ApiError:

@@ -11,7 +11,7 @@ from typing import Any
 
 from policies.finding import ImageTable
 from tools.sandbox.cluster.cluster import Cluster
-from tools.sandbox.cluster.controllers.common import POD, condition, event, with_condition
+from tools.sandbox.cluster.controllers.common import POD, binding_event, condition, event, with_condition
 from tools.sandbox.cluster.images import facts_of, image_id
 from tools.sandbox.cluster.kinds import BY_KIND
 
@@ -21,6 +21,10 @@ ADDRESS = "127.0.0.1"
 _NODES = BY_KIND["v1", "Node"]
 _SOURCES = {"configMapKeyRef": BY_KIND["v1", "ConfigMap"], "configMapRef": BY_KIND["v1", "ConfigMap"]}
 _SOURCES |= {"secretKeyRef": BY_KIND["v1", "Secret"], "secretRef": BY_KIND["v1", "Secret"]}
+_UNSCHEDULABLE = (
+    "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, "
+    "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+)
 _UNKNOWN_IMAGE = "the rehearsal does not know its repository; on a real cluster the registry would be asked"
 
 
@@ -77,19 +81,18 @@ class Kubelet:
         labels = node["metadata"].get("labels", {}) if node else {}
         fits = node is not None and all(labels.get(key) == value for key, value in wanted.items())
         if not fits:
-            why = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
+            why = _UNSCHEDULABLE
             held = condition(pod.get("status", {}), "PodScheduled")
             if held.get("status") != "False":
-                blocked = _condition("PodScheduled", met=False) | {"reason": "Unschedulable", "message": why}
+                blocked = _condition("PodScheduled", met=False) | {"observedGeneration": pod["metadata"]["generation"]}
+                blocked |= {"reason": "Unschedulable", "message": why}
                 _set(cluster, pod, {"conditions": with_condition([], blocked, cluster.now())})
                 event(cluster, pod, "FailedScheduling", why, "default-scheduler", warning=True)
             return
-        metadata = pod["metadata"]
         bound = cluster.store.put(POD, pod | {"spec": pod["spec"] | {"nodeName": NODE}})
         conditions = with_condition([], _condition("PodScheduled", met=True), cluster.now())
         _set(cluster, bound, {"conditions": conditions})
-        message = f"Successfully assigned {metadata['namespace']}/{metadata['name']} to {NODE}"
-        event(cluster, bound, "Scheduled", message, "default-scheduler")
+        binding_event(cluster, bound, NODE)
 
     def _advance(self, cluster: Cluster, pod: Json) -> None:
         """Creating -> running, or -> the reason why not; a pod that may end has ended one step later."""
@@ -180,11 +183,14 @@ def _status(cluster: Cluster, pod: Json, statuses: list[Json]) -> Json:
     """Phase, conditions and addresses that follow from the containers' states."""
     ready = all(status["ready"] for status in statuses)
     running = any("running" in status["state"] for status in statuses)
-    conditions: list[Json] = pod["status"].get("conditions") or []
     unready = " ".join(status["name"] for status in statuses if not status["ready"])
     why = {} if ready else {"reason": "ContainersNotReady", "message": f"containers with unready status: [{unready}]"}
+    held = pod["status"].get("conditions") or []
+    conditions: list[Json] = []
     for kind, met, reason in (("Initialized", True, {}), ("Ready", ready, why), ("ContainersReady", ready, why)):
-        conditions = with_condition(conditions, _condition(kind, met=met) | reason, cluster.now())
+        before = [c for c in held if c["type"] == kind]
+        conditions += with_condition(before, _condition(kind, met=met) | reason, cluster.now())
+    conditions += [c for c in held if c["type"] == "PodScheduled"]
     status: Json = {"phase": "Running" if running else "Pending", "conditions": conditions, "containerStatuses": statuses}
     status |= {"hostIP": ADDRESS, "hostIPs": [{"ip": ADDRESS}]}
     if running:

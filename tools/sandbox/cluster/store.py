@@ -43,7 +43,8 @@ class Store:
     """Objects by kind, namespace and name. `database` is a file, made if missing, or ":memory:"."""
 
     def __init__(self, database: Path | str) -> None:
-        self._connection = sqlite3.connect(database, isolation_level=None)
+        # Made in the thread that builds, used in the one that serves; never in both at once.
+        self._connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.executescript(_SCHEMA)

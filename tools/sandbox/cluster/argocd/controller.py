@@ -13,6 +13,7 @@ from tools.sandbox.cluster.argocd.source import Repositories, Source, SourceErro
 from tools.sandbox.cluster.cluster import Cluster, Options
 from tools.sandbox.cluster.controllers.common import event
 from tools.sandbox.cluster.kinds import BY_KIND
+from tools.sandbox.cluster.patch import json_merge
 from tools.sandbox.cluster.settings import ClusterSettings
 
 Json = dict[str, Any]
@@ -106,7 +107,9 @@ class ArgoCd:
         running = status.get("operationState") or {}
         if running.get("phase") != "Running":
             begun = {"operation": {"retry": {}} | operation, "phase": "Running", "startedAt": cluster.now()}
-            return _write(cluster, application, status=status | {"operationState": begun})
+            # Argo CD patches the state of the operation before: what the new one does not name stays.
+            merged = json_merge(running, begun | {"message": None, "finishedAt": None})
+            return _write(cluster, application, status=status | {"operationState": merged})
         asked = operation.get("sync") or {}
         revision = asked.get("revision") or application["spec"]["source"].get("targetRevision", "")
         state = self._compare(cluster, application, project, revision)
@@ -124,7 +127,7 @@ def _finish(cluster: Cluster, application: Json, done: sync.Synced, revision: st
     now, source = cluster.now(), application["spec"].get("source", {})
     running = application["status"]["operationState"]
     result: Json = {"revision": revision, "source": source} | ({"resources": done.resources} if done.resources else {})
-    ended = running | {"phase": done.phase, "message": done.message, "finishedAt": now, "syncResult": result}
+    ended = json_merge(running, {"phase": done.phase, "message": done.message, "finishedAt": now, "syncResult": result})
     status: Json = application["status"] | {"operationState": ended}
     if done.phase == "Succeeded":
         history = application["status"].get("history") or []
@@ -155,7 +158,7 @@ def _say(cluster: Cluster, application: Json, state: _State) -> Json:
         sync_status, health = overall(state.items)
         status |= {"sourceType": "Directory", "resources": [item.entry() for item in state.items]}
         found = images(state.items)
-        status["summary"] = {"images": found} if found else {}
+        status |= {"summary": {"images": found}} if found else {}
     status["sync"] = {"status": sync_status, "revision": state.revision, "comparedTo": compared}
     held = before.get("health") or {}
     moment = held["lastTransitionTime"] if held.get("status") == health else cluster.now()

@@ -47,7 +47,9 @@ class Source:
                 return done.stdout.decode().strip()
         if _FULL.match(wanted):
             why = "rpc error: code = Unknown desc = failed to initialize repository resources: rpc error: code = Internal desc = "
-            raise SourceError(f"{why}Failed to checkout revision {wanted}: the commit is not in the repository")
+            fetch = f"`git fetch origin {wanted} --tags --force --prune` failed exit status 128: "
+            missing = f"fatal: remote error: upload-pack: not our ref {wanted}"
+            raise SourceError(f"{why}Failed to checkout revision {wanted}: {fetch}{missing}")
         raise SourceError(f"unable to resolve '{revision}' to a commit SHA")
 
     def manifests(self, commit: str, source: Json) -> list[Json]:

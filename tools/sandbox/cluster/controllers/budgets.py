@@ -80,7 +80,7 @@ def _say(cluster: Cluster, scaler: Json, current: int, desired: int, able: tuple
     conditions = with_condition(before.get("conditions") or [], condition, cluster.now())
     if able[1] == "True":
         text = "the rehearsal does not simulate load; replicas are only kept within their bounds"
-        idle = {"type": "ScalingActive", "status": "False", "reason": "ScalingDisabled", "message": text}
+        idle = {"type": "ScalingActive", "status": "False", "reason": "RehearsalWithoutLoad", "message": text}
         conditions = with_condition(conditions, idle, cluster.now())
     status: Json = {"currentReplicas": current, "desiredReplicas": desired, "currentMetrics": None, "conditions": conditions}
     cluster.set_status(AUTOSCALER, scaler, status, MANAGER)

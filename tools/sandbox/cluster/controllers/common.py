@@ -92,17 +92,14 @@ def event(  # noqa: PLR0913 - an Event is about something, says something, by so
     """Record an Event; the same one again is counted."""
     metadata, now = about["metadata"], cluster.now()
     namespace = metadata.get("namespace") or "default"
-    involved = {"kind": about["kind"], "namespace": metadata.get("namespace"), "name": metadata["name"]}
-    involved |= {"uid": metadata["uid"], "apiVersion": about["apiVersion"], "resourceVersion": metadata["resourceVersion"]}
-    said = {"uid": metadata["uid"], "reason": reason, "message": message, "component": component}
-    name = f"{metadata['name']}.{hash_of(said, 16)}"
-    before = cluster.store.get(EVENT, namespace, name)
-    if before is not None:
-        cluster.store.put(EVENT, before | {"count": before["count"] + 1, "lastTimestamp": now})
-        return
+    for before in cluster.store.items(EVENT, namespace):
+        said = (before["involvedObject"].get("uid"), before["reason"], before["message"], before["reportingComponent"])
+        if said == (metadata["uid"], reason, message, component):
+            cluster.store.put(EVENT, before | {"count": before["count"] + 1, "lastTimestamp": now})
+            return
     manifest = {
-        "metadata": {"name": name, "namespace": namespace},
-        "involvedObject": {key: value for key, value in involved.items() if value},
+        "metadata": {"name": _event_name(cluster, about), "namespace": namespace},
+        "involvedObject": _reference(about),
         "reason": reason,
         "message": message,
         "source": {"component": component},
@@ -115,3 +112,35 @@ def event(  # noqa: PLR0913 - an Event is about something, says something, by so
         "reportingInstance": "",
     }
     cluster.create(EVENT, namespace, manifest, Options(manager=component))
+
+
+def binding_event(cluster: Cluster, pod: Json, node: str) -> None:
+    """The scheduler's Event, which is of the newer form: a moment instead of a count."""
+    metadata, moment = pod["metadata"], cluster.clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    manifest = {
+        "metadata": {"name": _event_name(cluster, pod), "namespace": metadata["namespace"]},
+        "involvedObject": _reference(pod),
+        "reason": "Scheduled",
+        "message": f"Successfully assigned {metadata['namespace']}/{metadata['name']} to {node}",
+        "source": {},
+        "firstTimestamp": None,
+        "lastTimestamp": None,
+        "type": "Normal",
+        "eventTime": moment,
+        "action": "Binding",
+        "reportingComponent": "default-scheduler",
+        "reportingInstance": f"default-scheduler-{node}",
+    }
+    cluster.create(EVENT, metadata["namespace"], manifest, Options(manager="kube-scheduler"))
+
+
+def _event_name(cluster: Cluster, about: Json) -> str:
+    """The object's name and the moment in hexadecimal, so that a list is in the order of time."""
+    micros = int(cluster.clock().timestamp() * 1_000_000)
+    return f"{about['metadata']['name']}.{micros:x}{cluster.store.revision % 4096:03x}"
+
+
+def _reference(about: Json) -> Json:
+    metadata = about["metadata"]
+    names = {name: metadata[name] for name in ("namespace", "name", "uid", "resourceVersion") if metadata.get(name)}
+    return {"kind": about["kind"], "apiVersion": about["apiVersion"]} | names

@@ -126,8 +126,12 @@ def _renumber(cluster: Cluster, deployment: Json, current: Json, sets: list[Json
 
 
 def _annotate(cluster: Cluster, deployment: Json, revision: str) -> None:
-    if deployment["metadata"].get("annotations", {}).get(REVISION) != revision:
-        change(cluster, DEPLOYMENT, deployment, {"metadata": {"annotations": {REVISION: revision}}})
+    """The revision is written beside the status, as the real controller does: it belongs to that manager."""
+    metadata = deployment["metadata"]
+    if metadata.get("annotations", {}).get(REVISION) != revision:
+        options = Options(manager=MANAGER, subresource="status")
+        patch = {"metadata": {"annotations": {REVISION: revision}}}
+        cluster.patch(DEPLOYMENT, metadata["namespace"], metadata["name"], "merge", patch, options)
 
 
 def _scale(cluster: Cluster, deployment: Json, current: Json, old: list[Json]) -> None:
@@ -178,8 +182,6 @@ def _set_replicas(cluster: Cluster, deployment: Json, item: Json, replicas: int)
 
 
 def _set_status(cluster: Cluster, deployment: Json, current: Json | None, sets: list[Json]) -> datetime | None:
-    wanted = deployment["spec"]["replicas"]
-
     def total(name: str, of: list[Json]) -> int:
         return sum(s.get("status", {}).get(name, 0) for s in of)
 
@@ -189,7 +191,7 @@ def _set_status(cluster: Cluster, deployment: Json, current: Json | None, sets: 
         "updatedReplicas": total("replicas", [current] if current else []),
         "readyReplicas": total("readyReplicas", sets),
         "availableReplicas": available,
-        "unavailableReplicas": max(0, max(wanted, total("replicas", sets)) - available),
+        "unavailableReplicas": max(0, sum(s["spec"]["replicas"] for s in sets) - available),
     }
     status: Json = {"observedGeneration": deployment["metadata"]["generation"]}
     status |= {name: number for name, number in counts.items() if number} | {"terminatingReplicas": 0}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from tools.sandbox.cluster.cluster import Cluster, Options
-from tools.sandbox.cluster.controllers.common import MANAGER
+from tools.sandbox.cluster.cluster import Cluster, Options, timestamp
+from tools.sandbox.cluster.controllers.common import EVENT, MANAGER
 from tools.sandbox.cluster.http.discovery import GIT_VERSION
 from tools.sandbox.cluster.kinds import BY_KIND, KINDS
 from tools.sandbox.cluster.kubelet import ADDRESS, NODE
@@ -15,6 +15,7 @@ Json = dict[str, Any]
 NAMESPACE = BY_KIND["v1", "Namespace"]
 _ACCOUNT = BY_KIND["v1", "ServiceAccount"]
 _CONFIG = BY_KIND["v1", "ConfigMap"]
+_EVENTS_LIVE = timedelta(hours=1)
 _RBAC = "rbac.authorization.k8s.io"
 _STORED = tuple(kind for kind in KINDS if "watch" in kind.verbs)
 _NOTE = "rehearsal: this cluster has no certificate authority"
@@ -86,6 +87,15 @@ def _empty(cluster: Cluster, item: Json) -> None:
             left += bool(cluster.delete(kind, name, held["metadata"]["name"])["metadata"].get("finalizers"))
     if not left:
         cluster.store.delete(NAMESPACE, "", name)
+
+
+def forget_events(cluster: Cluster) -> datetime | None:
+    """Drop Events after an hour, as the real server does."""
+    oldest = timestamp(cluster.clock() - _EVENTS_LIVE)
+    for item in cluster.store.items(EVENT):
+        if (item["lastTimestamp"] or item["metadata"]["creationTimestamp"]) < oldest:
+            cluster.delete(EVENT, item["metadata"]["namespace"], item["metadata"]["name"])
+    return None
 
 
 def collect_garbage(cluster: Cluster) -> datetime | None:

@@ -43,7 +43,7 @@ class ReplicaSets:
         if missing <= 0:
             failure = None
             self._wait.pop(uid, None)
-        elif cluster.clock() >= self._wait.get(uid, (cluster.clock(), _FIRST_WAIT))[0]:
+        elif uid not in self._wait or cluster.clock() >= self._wait[uid][0]:
             failure = self._fill(cluster, item, missing)
         for pod in sorted(pods, key=_first_to_go)[: max(0, -missing)]:
             cluster.delete(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])

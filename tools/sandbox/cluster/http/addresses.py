@@ -30,6 +30,8 @@ def parse(path: str) -> Address:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and (group, version, rest[2]) in BY_PATH:
         namespace, rest = rest[1], rest[2:]
+    if not any((group, version) == served[:2] for served in BY_PATH):
+        raise errors.no_such_group()
     kind = BY_PATH.get((group, version, rest[0]))
     if kind is None or len(rest) > 3 or bool(namespace) > kind.namespaced:
         raise errors.no_such_path()

@@ -157,7 +157,7 @@ def _images(*path: str) -> Cell:
     return lambda o: ",".join(c.get("image", "") for c in _at(o, *path, "containers", default=[]))
 
 
-_WIDE = frozenset({"Containers", "Images", "Selector", "IP", "Node", "Internal-IP"})
+_WIDE = frozenset({"Containers", "Images", "Selector", "IP", "Node", "Nominated Node", "Readiness Gates"})
 _AGELESS = frozenset({"Event", "NodeMetrics", "PodMetrics"})
 _STATUS = "status"
 _WORKLOAD_TAIL: dict[str, Cell] = {"Images": _images("spec", "template", "spec"), "Selector": _selector("spec", "selector")}
@@ -171,10 +171,12 @@ _COLUMNS: dict[tuple[str, str], dict[str, Cell]] = {
     ("", "Pod"): {
         "Ready": _pod_ready,
         "Status": pod_state,
-        "Restarts": lambda o: sum(s.get("restartCount", 0) for s in _at(o, _STATUS, "containerStatuses", default=[])),
+        "Restarts": lambda o: str(sum(s.get("restartCount", 0) for s in _at(o, _STATUS, "containerStatuses", default=[]))),
         "Age": _created,
         "IP": _text(_STATUS, "podIP"),
         "Node": _text("spec", "nodeName"),
+        "Nominated Node": _text("status", "nominatedNodeName"),
+        "Readiness Gates": lambda _: "<none>",
     },
     ("", "Service"): {
         "Type": _text("spec", "type"),
