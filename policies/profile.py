@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from policies.change import Word
-from policies.finding import Severity
+from policies.change import MANIFEST_NAME, ChangeSet, Operation, Word
+from policies.finding import Finding, RuleClass, Severity
 
 
 class ProfileFaultError(Exception):
@@ -72,3 +72,43 @@ def load(path: Path) -> Profile:
         raise ProfileFaultError(f"there is no profile {path.stem!r}; known profiles: {known}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as fault:
         raise ProfileFaultError(f"profile {path.name} cannot be used: {fault}") from fault
+
+
+def matches(patterns: tuple[str, ...], value: str) -> bool:
+    """Whether a scope entry names the value: exactly, as `*`, or as a prefix that ends in `*`."""
+    return any(value.startswith(p[:-1]) if p.endswith("*") else value == p for p in patterns)
+
+
+def scope_findings(change: ChangeSet, profile: Profile) -> list[Finding]:
+    """One critical finding for each place or call that the profile does not list. A clean change may still be one."""
+    scope, to = profile.scope, change.destination
+    named: list[tuple[str, tuple[str, ...], str, str]] = [
+        ("path", scope.paths, artifact.path, artifact.path) for artifact in change.artifacts
+    ]
+    named += [("delete", scope.deletes, a.path, a.path) for a in change.artifacts if a.operation is Operation.DELETE]
+    named += [("verb", scope.verbs, grant.name, f"grant {grant.seq}") for grant in change.grants]
+    if to.repository:
+        named.append(("repository", scope.repositories, to.repository.full_name, "destination"))
+    if to.cluster:
+        named.append(("cluster", scope.clusters, to.cluster.uid, "destination"))
+        named += [("namespace", scope.namespaces, name, "destination") for name in to.cluster.namespaces]
+    return [
+        scope_finding(kind, value, resource, profile)
+        for kind, patterns, value, resource in named
+        if not matches(patterns, value)
+    ]
+
+
+def scope_finding(kind: str, value: str, resource: str, profile: Profile) -> Finding:
+    """`value` is outside the profile's list of that kind."""
+    return Finding(
+        rule=f"scope/{kind}",
+        rule_class=RuleClass.SCOPE,
+        severity=Severity.CRITICAL,
+        engine="countersign",
+        path=value if kind in {"path", "delete"} else MANIFEST_NAME,
+        resource=resource,
+        message=f"{kind} {value} is outside profile {profile.name}",
+        why="a profile is an allow-list: what it does not name may not be touched, however clean the change is",
+        remedy=f"leave {value} out, or ask the owner of profile {profile.name} to list it",
+    )

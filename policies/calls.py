@@ -1,0 +1,201 @@
+"""What each verb's signed arguments must say, read from the manifest alone: the notary asks before it signs, the gate on every call.
+
+Arguments that a verb needs besides are its own matter; they are signed like the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from policies.change import CHANGE_ANNOTATION, Artifact, ChangeSet, Content, Grant, Operation
+from policies.profile import Profile, matches
+from policies.refusal import SignoffError
+from policies.strict import decode
+
+BRANCH_PREFIX = "countersign/"
+OBJECT_LIMIT = 1024 * 1024
+"""Bytes of one Kubernetes object; etcd takes about as many."""
+_SHA = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One grant in its change, and what the caller knows besides the manifest."""
+
+    grant: Grant
+    change: ChangeSet
+    content: Content
+    profile: Profile
+    expected_commit: str | None
+    """The commit that this run's publish phase produced, from the gate's journal."""
+
+    @property
+    def branch(self) -> str:
+        """The only branch that this change may make."""
+        return BRANCH_PREFIX + self.change.change_id
+
+    def get(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
+        """An argument, or None."""
+        return self.grant.arguments.get(name)
+
+
+def artifacts_named(value: object) -> Iterator[str]:
+    """Every PATH of `{"$artifact": PATH}` in a JSON value, in order, repeated when it is."""
+    if isinstance(value, Mapping):
+        if isinstance(path := value.get("$artifact"), str):
+            yield path
+        for inner in value.values():
+            yield from artifacts_named(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from artifacts_named(inner)
+
+
+def object_fault(data: bytes, case: Case) -> str | None:
+    """What keeps these bytes from being one object that this change may apply, or None."""
+    try:
+        body = decode(data, "the object", OBJECT_LIMIT)
+    except SignoffError as fault:
+        return f"{fault.message} Sign one object per artifact, as canonical JSON."
+    meta = body.get("metadata") if isinstance(body, dict) else None
+    if not isinstance(meta, dict) or not all(
+        isinstance(body.get(key), str) for key in ("apiVersion", "kind")
+    ):
+        return "the artifact is no Kubernetes object with apiVersion, kind and metadata"
+    if not isinstance(meta.get("name"), str) or not meta["name"] or "generateName" in meta:
+        return "the object has no fixed metadata.name"
+    notes = meta.get("annotations")
+    if not isinstance(notes, dict) or notes.get(CHANGE_ANNOTATION) != case.change.change_id:
+        return f"annotation {CHANGE_ANNOTATION} is not {case.change.change_id}"
+    group, _, _ = body["apiVersion"].rpartition("/")
+    kind = f"{body['kind']}.{group}" if group else body["kind"]
+    if not matches(case.profile.scope.kinds, kind):
+        return f"kind {kind} is outside profile {case.profile.name}"
+    return _place_fault(kind, meta, case)
+
+
+def _place_fault(kind: str, meta: Mapping[str, Any], case: Case) -> str | None:
+    cluster = case.change.destination.cluster
+    where = meta["name"] if kind == "Namespace" else meta.get("namespace")
+    if cluster is None or where not in cluster.namespaces:
+        return (
+            f"{kind} {meta['name']} belongs to {where or 'no namespace'}, which the destination does not list"
+        )
+    return None
+
+
+def _push_commit(case: Case) -> str | None:
+    repository = case.change.destination.repository
+    if case.get("branch") != case.branch:
+        return f"branch is not {case.branch}"
+    if repository is None or case.get("base_commit") != repository.base_commit:
+        return "base_commit is not the destination's"
+    files = case.get("files")
+    if not isinstance(files, list) or not all(isinstance(entry, dict) for entry in files):
+        return "files is no list of objects"
+    by_path = {artifact.path: artifact for artifact in case.change.artifacts}
+    named = [_file_of(entry, by_path) for entry in files]
+    if None in named or sorted(filter(None, named)) != sorted(by_path):
+        return "files are not exactly the artifacts of the change"
+    return None
+
+
+def _file_of(entry: Mapping[str, Any], by_path: Mapping[str, Artifact]) -> str | None:
+    """The path that one entry speaks of, when everything it says of it is what the manifest says."""
+    refs = list(artifacts_named(entry))
+    path = entry.get("path", refs[0] if refs else None)
+    artifact = by_path.get(path) if isinstance(path, str) else None
+    if artifact is None:
+        return None
+    gone = artifact.operation is Operation.DELETE
+    fits = refs == ([] if gone else [path])
+    fits &= entry.get("mode", artifact.mode) == artifact.mode
+    fits &= entry.get("operation", artifact.operation) == artifact.operation
+    return path if fits else None
+
+
+def _open_pull_request(case: Case) -> str | None:
+    repository = case.change.destination.repository
+    if case.get("head") != case.branch:
+        return f"head is not {case.branch}"
+    if repository is None or case.get("base") != repository.base_branch:
+        return "base is not the destination's base branch"
+    return None
+
+
+def _request_reviewers(case: Case) -> str | None:
+    wanted = case.get("reviewers")
+    if not isinstance(wanted, list) or not wanted or not set(map(str, wanted)) <= set(case.profile.reviewers):
+        return f"reviewers are not among those of profile {case.profile.name}"
+    return None
+
+
+def _advance_base(case: Case) -> str | None:
+    repository, to = case.change.destination.repository, case.get("to")
+    if repository is None or case.get("from") != repository.base_commit:
+        return "from is not the signed base commit"
+    if not isinstance(to, str) or not _SHA.fullmatch(to):
+        return "to is no full commit SHA"
+    if to != case.expected_commit:
+        return "to is not the commit that this run's publish phase produced"
+    return None
+
+
+def _dispatch_workflow(case: Case) -> str | None:
+    repository, inputs = case.change.destination.repository, case.get("inputs")
+    if not isinstance(inputs, dict) or case.change.change_id not in inputs.values():
+        return "inputs do not carry the change_id"
+    if repository is None or case.get("ref") not in {repository.base_branch, case.branch}:
+        return "ref is neither the base branch nor this change's branch"
+    return None
+
+
+def _apply(case: Case) -> str | None:
+    paths = list(artifacts_named(case.grant.arguments))
+    artifact = next((a for a in case.change.artifacts if paths == [a.path]), None)
+    if artifact is None or artifact.operation is Operation.DELETE or artifact.digest not in case.content:
+        return "the call does not name exactly one artifact with bytes"
+    return object_fault(case.content[artifact.digest], case)
+
+
+def _sync_application(case: Case) -> str | None:
+    revision, repository = case.get("revision"), case.change.destination.repository
+    if not isinstance(revision, str) or not _SHA.fullmatch(revision):
+        return "revision is no full commit SHA"
+    if revision not in {case.expected_commit, repository.base_commit if repository else None}:
+        return "revision is neither this run's commit nor the signed base commit"
+    cluster = case.change.destination.cluster
+    if cluster is None or case.get("namespace") not in cluster.namespaces:
+        return "the application's namespace is not one that the destination lists"
+    return None
+
+
+def _comment(_: Case) -> str | None:
+    return None  # its text and its pull request are signed; it changes no content
+
+
+VERBS: Mapping[str, Callable[[Case], str | None]] = {
+    "github.push_commit": _push_commit,
+    "github.open_pull_request": _open_pull_request,
+    "github.request_reviewers": _request_reviewers,
+    "github.advance_base": _advance_base,
+    "github.dispatch_workflow": _dispatch_workflow,
+    "github.comment": _comment,
+    "kubernetes.apply": _apply,
+    "kubernetes.sync_application": _sync_application,
+}
+"""verb -> what is wrong with a call of it, or None. A verb that is not here is no."""
+
+
+def fault(case: Case) -> str | None:
+    """What keeps this grant from being a call that its change may make, or None."""
+    check = VERBS.get(case.grant.name)
+    if check is None:
+        return f"there is no verb {case.grant.name}"
+    for path in artifacts_named(case.grant.arguments):
+        if path not in {a.path for a in case.change.artifacts if a.operation is not Operation.DELETE}:
+            return f"{path} is no artifact of this change"
+    return check(case)

@@ -1,0 +1,354 @@
+"""Whether one call may happen: bytes and facts in, a Permit or a named GateError out. Decides, touches nothing.
+
+The rules, in this order; each can only say no:
+
+1. the sign-off verifies (policies/signoff.py, its seven steps) with every role that the profile demands;
+2. rehearsals count on rehearsal targets, and nothing else counts there;
+3. it was signed under this profile, for a change that this gate issued, for no longer than the profile allows;
+4. the destination is the one that the gate itself resolved from the live target;
+5. subjects == manifest == bytes, an exact set, and the predicate repeats the manifest's grants;
+6. the grant exists, is unspent, and every grant before it is done; its preconditions are met;
+7. the call is inside the profile's scope and says what its verb must say (policies/calls.py);
+8. the base has not moved, where the verb would not apply to the signed base;
+9. references in the arguments resolve to signed bytes and earlier receipts, and to nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, cast
+
+from pydantic import JsonValue
+
+from policies.calls import Case, artifacts_named, fault
+from policies.change import (
+    EMPTY_DIGEST,
+    ChangeSet,
+    Content,
+    Destination,
+    Digest,
+    Grant,
+    Operation,
+    RepositoryTarget,
+    canonical,
+    digest_of,
+)
+from policies.profile import Profile, scope_findings
+from policies.refusal import GateError
+from policies.signoff import Predicate, Signoff, grant_lines, subjects_of, verify
+from policies.strict import decode, parse
+from policies.trust import SignerRole, Trust, moment
+
+__all__ = ["Evidence", "Facts", "Gate", "GateError", "Issued", "Permit"]
+_SEAL = object()
+
+
+class RehearsalMismatchError(GateError):
+    """A rehearsal sign-off at a real target, or a real one at the sandbox."""
+
+    advice = "Run against the real target from the start; a rehearsal unlocks nothing there."
+
+
+class ProfileMismatchError(GateError):
+    """Signed under another profile, or for longer than this one allows."""
+
+    advice = "Run again under the profile that is active now."
+
+
+class NotIssuedError(GateError):
+    """The manifest carries other words than this gate issued under its change_id."""
+
+    advice = "Open a change first and draft with exactly the words that come back."
+
+
+class DestinationMismatchError(GateError):
+    """The live target is not the one that was signed."""
+
+    advice = "Check which repository and cluster the configuration names; to change another one, run again."
+
+
+class BytesMismatchError(GateError):
+    """Subjects, manifest and bytes are not one exact set."""
+
+    advice = "Submit exactly the signed files: no more, no less, no other."
+
+
+class NotGrantedError(GateError):
+    """The sign-off has no such grant."""
+
+    advice = "`signoff_state` lists the grants of a sign-off."
+
+
+class SpentError(GateError):
+    """This grant was used; each is good for one call."""
+
+    advice = "Read its receipt with `signoff_state`."
+
+
+class OutOfOrderError(GateError):
+    """An earlier grant is not done."""
+
+    advice = "Submit the grants in their order, each after the one before it is done."
+
+
+class PreconditionError(GateError):
+    """The target is not yet in the state that the grant was signed for."""
+
+    advice = "Wait for it, then submit again."
+
+
+class ConfirmationMissingError(GateError):
+    """A person must confirm this sign-off and has not."""
+
+    advice = "Answer the launcher's question, or run `countersign show RUN` to see what waits."
+
+
+class OutOfScopeError(GateError):
+    """Clean and signed, and still outside of what the profile lists."""
+
+    advice = "Change the goal, or ask the profile's owner to widen its scope."
+
+
+class CallMismatchError(GateError):
+    """The signed arguments are not what this verb may be called with."""
+
+    advice = "Draft the change again; these arguments can never be submitted."
+
+
+class BaseMovedError(GateError):
+    """The base branch is no longer at the signed commit."""
+
+    advice = "Run again: the change must be judged on the new base."
+
+
+class UnresolvedError(GateError):
+    """An argument refers to bytes or a receipt that do not exist."""
+
+    advice = "Draft the change again with references to its own artifacts and earlier grants."
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was deposited: the notary's bundle, other signers' bundles over the same payload, manifest and bytes."""
+
+    bundle: str
+    manifest: bytes
+    content: Content
+    cosigned: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Issued:
+    """What this gate said under a change_id; from its journal."""
+
+    change_id: str
+    run_id: str
+    phase: str
+    profile: str
+    goal_digest: Digest
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the gate itself knows at this moment, from its clock, its journal and the live target."""
+
+    now: datetime
+    issued: Issued
+    destination: Destination
+    spent: frozenset[int] = frozenset()
+    """Grants with an intent in the journal, done or not."""
+    receipts: Mapping[int, Mapping[str, JsonValue]] = field(default_factory=dict)
+    """seq -> facts of each grant that is done and read back as signed."""
+    satisfied: frozenset[str] = frozenset()
+    """Preconditions that the gate has seen met for this grant, besides `previous_done`."""
+    revoked: Mapping[str, str] = field(default_factory=dict)
+    confirmed: bool = False
+    expected_commit: str | None = None
+
+
+@dataclass(frozen=True)
+class Permit:
+    """The right to make one call, once. Only Gate.admit makes one; there is no other way to hold it."""
+
+    signoff: Digest
+    change_id: str
+    grant: Grant
+    destination: Destination
+    content: Content
+    """The bytes that the arguments refer to, by digest."""
+    _arguments: bytes
+    seal: InitVar[object]
+
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
+            raise TypeError("a Permit comes from Gate.admit")
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Permit does not travel")
+
+    @property
+    def arguments(self) -> dict[str, JsonValue]:
+        """The resolved arguments, a fresh copy at each reading. `{"path", "digest"}` stands for bytes in `content`."""
+        return cast("dict[str, JsonValue]", decode(self._arguments, "the arguments"))
+
+    @property
+    def effect_key(self) -> str:
+        """What to look for at the target."""
+        return self.grant.effect_key
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The decision point of one run."""
+
+    trust: Trust
+    profile: Profile
+    rehearsal: bool
+    """Whether the targets behind this gate are the sandbox."""
+    ask_person: bool
+    """Whether each sign-off waits for a person's word."""
+
+    def check(self, evidence: Evidence, facts: Facts) -> tuple[Signoff, ChangeSet]:
+        """Rules 1 to 5, as for a deposit, where only the notary has signed yet. Raises GateError."""
+        return self._check(evidence, facts, ("security",))
+
+    def admit(self, seq: int, evidence: Evidence, facts: Facts) -> Permit:
+        """The right to make call `seq` now. Raises GateError."""
+        roles = cast("tuple[SignerRole, ...]", self.profile.signers)
+        signoff, change = self._check(evidence, facts, roles)
+        if self.ask_person and not facts.confirmed:
+            raise ConfirmationMissingError(f"sign-off {signoff.digest[7:19]} waits for a person.")
+        grant = _grant(seq, change, facts)
+        self._in_scope(grant, change, evidence, facts)
+        _base_still_fits(grant, change, facts)
+        arguments = cast("JsonValue", _resolved(dict(grant.arguments), seq, change, facts))
+        wanted = {a.digest for a in change.artifacts if a.path in set(artifacts_named(grant.arguments))}
+        return Permit(
+            signoff=signoff.digest,
+            change_id=change.change_id,
+            grant=grant,
+            destination=change.destination,
+            content=MappingProxyType({digest: evidence.content[digest] for digest in wanted}),
+            _arguments=canonical(arguments),
+            seal=_SEAL,
+        )
+
+    def _check(
+        self, evidence: Evidence, facts: Facts, roles: Sequence[SignerRole]
+    ) -> tuple[Signoff, ChangeSet]:
+        signoff = verify(
+            evidence.bundle,
+            trust=self.trust,
+            now=facts.now,
+            required_roles=roles,
+            cosigned=evidence.cosigned,
+            revoked=facts.revoked,
+        )
+        said = signoff.predicate
+        if said.rehearsal != self.rehearsal or self.profile.rehearsal != self.rehearsal:
+            kinds = ["rehearsal" if flag else "real" for flag in (said.rehearsal, self.rehearsal, self.profile.rehearsal)]
+            raise RehearsalMismatchError(f"sign-off: {kinds[0]}, target: {kinds[1]}, profile: {kinds[2]}.")
+        self._under_this_profile(said)
+        _issued(said, facts.issued)
+        _destination(said.destination, facts.destination)
+        return signoff, whole(signoff, evidence.manifest, evidence.content)
+
+    def _under_this_profile(self, said: Predicate) -> None:
+        if (said.profile, said.profile_digest) != (self.profile.name, self.profile.sha256()):
+            raise ProfileMismatchError(f"signed under profile {said.profile}, which is not {self.profile.name} as it is now.")
+        if said.approvers != self.profile.signers:
+            raise ProfileMismatchError("the approvers are not those that the profile demands.")
+        window = moment(said.expires) - moment(said.not_before)
+        if window > timedelta(minutes=self.profile.signoff_minutes):
+            raise ProfileMismatchError(f"signed for {window}, longer than {self.profile.signoff_minutes} minutes.")
+
+    def _in_scope(self, grant: Grant, change: ChangeSet, evidence: Evidence, facts: Facts) -> None:
+        if outside := scope_findings(change, self.profile):
+            raise OutOfScopeError("; ".join(finding.message for finding in outside[:5]) + ".")
+        case = Case(grant, change, evidence.content, self.profile, facts.expected_commit)
+        if (wrong := fault(case)) is not None:
+            raise CallMismatchError(f"{grant.name}: {wrong}.")
+
+
+def whole(signoff: Signoff, manifest: bytes, content: Content) -> ChangeSet:
+    """The manifest, when subjects == manifest == bytes as an exact set. Raises GateError."""
+    change = parse(ChangeSet, manifest, "the manifest")
+    if signoff.subjects != subjects_of(change):
+        raise BytesMismatchError("the manifest is not the signed one.")
+    said = signoff.predicate
+    same = (said.change_id, said.run_id, said.phase, said.profile, said.goal_digest, said.destination)
+    if same != (change.change_id, change.run_id, change.phase, change.profile, change.goal_digest, change.destination):
+        raise BytesMismatchError("the predicate speaks of another change than the manifest.")
+    if said.grants != grant_lines(change):
+        raise BytesMismatchError("the predicate lists other grants than the manifest.")
+    signed = {a.digest for a in change.artifacts if a.operation is not Operation.DELETE}
+    if odd := [a.path for a in change.artifacts if a.operation is Operation.DELETE and a.digest != EMPTY_DIGEST]:
+        raise BytesMismatchError(f"a deleted file has bytes: {odd[0]}.")
+    if missing := change.missing(content):
+        raise BytesMismatchError(f"bytes are missing or other: {', '.join(missing[:5])}.")
+    if extra := set(content) - signed:
+        raise BytesMismatchError(f"{len(extra)} files are not signed, such as {min(extra)[:80]}.")
+    return change
+
+
+def _issued(said: Predicate, issued: Issued) -> None:
+    for name in ("change_id", "run_id", "phase", "profile", "goal_digest"):
+        if getattr(said, name) != getattr(issued, name):
+            raise NotIssuedError(f"{name} is not what this gate issued.")
+
+
+def _destination(signed: Destination, live: Destination) -> None:
+    """Compare what identifies a target. The base commit may move; rule 8 says when that matters."""
+    if signed.repository:
+        now = live.repository
+        if now is None or _identity(now) != _identity(signed.repository):
+            raise DestinationMismatchError(f"signed for repository {signed.repository.full_name}, live is another or none.")
+    if signed.cluster and (live.cluster is None or live.cluster.uid != signed.cluster.uid):
+        raise DestinationMismatchError(f"signed for cluster {signed.cluster.uid}, live is another or none.")
+    if not signed.repository and not signed.cluster:
+        raise DestinationMismatchError("the sign-off names no destination.")
+
+
+def _identity(target: RepositoryTarget) -> dict[str, Any]:
+    return target.model_dump(exclude={"base_commit"})
+
+
+def _grant(seq: int, change: ChangeSet, facts: Facts) -> Grant:
+    grant = next((grant for grant in change.grants if grant.seq == seq), None)
+    if grant is None:
+        raise NotGrantedError(f"there is no grant {seq}; the last is {len(change.grants)}.")
+    if seq in facts.spent or seq in facts.receipts:
+        raise SpentError(f"grant {seq} is spent.")
+    if behind := [earlier for earlier in range(1, seq) if earlier not in facts.receipts]:
+        raise OutOfOrderError(f"grant {seq} comes after grant {behind[0]}, which is not done.")
+    if unmet := set(grant.preconditions) - facts.satisfied - {"previous_done"}:
+        raise PreconditionError(f"grant {seq} waits for {', '.join(sorted(unmet))}.")
+    return grant
+
+
+def _base_still_fits(grant: Grant, change: ChangeSet, facts: Facts) -> None:
+    """Only a verb that moves the base itself needs it where it was signed; a branch at the signed base is as good as before."""
+    signed, live = change.destination.repository, facts.destination.repository
+    if grant.name == "github.advance_base" and signed and live and live.base_commit != signed.base_commit:
+        raise BaseMovedError(f"{signed.base_branch} is at {live.base_commit[:12]}, signed was {signed.base_commit[:12]}.")
+
+
+def _resolved(value: object, seq: int, change: ChangeSet, facts: Facts) -> object:
+    if isinstance(value, list | tuple):
+        return [_resolved(inner, seq, change, facts) for inner in value]
+    if not isinstance(value, Mapping):
+        return value
+    if not any(str(key).startswith("$") for key in value):
+        return {key: _resolved(inner, seq, change, facts) for key, inner in value.items()}
+    if set(value) == {"$artifact"}:
+        for artifact in change.artifacts:
+            if artifact.path == value["$artifact"] and artifact.operation is not Operation.DELETE:
+                return {"path": artifact.path, "digest": artifact.digest}
+    if set(value) == {"$receipt"} and isinstance(ref := value["$receipt"], Mapping) and set(ref) == {"seq", "fact"}:
+        known = facts.receipts.get(ref["seq"], {}) if isinstance(ref["seq"], int) and ref["seq"] < seq else {}
+        if ref["fact"] in known:
+            return known[ref["fact"]]
+    raise UnresolvedError(f"grant {seq} refers to {digest_of(canonical(dict(value)))[:19]}, which is nothing it may refer to.")
