@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from policies.profile import ProfileFaultError
+from policies.trust import TrustFaultError
 from tools.environments import EnvironmentFaultError
 from tools.launch.config import ConfigFaultError
 from tools.launch.goal_text import GoalFaultError
+from tools.notary.keys import KeyFaultError
 from tools.session import SessionFaultError
 from tools.tool import ToolRefusedError
 from tools.verbs import TargetError
 
-USAGE: tuple[type[Exception], ...] = (ConfigFaultError, GoalFaultError, ProfileFaultError)
+USAGE: tuple[type[Exception], ...] = (ConfigFaultError, GoalFaultError, KeyFaultError, ProfileFaultError, TrustFaultError)
 REFUSALS: tuple[type[Exception], ...] = (ToolRefusedError,)
 FAULTS: tuple[type[Exception], ...] = (EnvironmentFaultError, SessionFaultError, TargetError, OSError)
 KNOWN = (*USAGE, *REFUSALS, *FAULTS)

@@ -50,7 +50,7 @@ def rehearsal_of(house: House, config: Config, run_id: str) -> Rehearsal | None:
     """
     if config.file.github.kind != "sandbox" and config.file.kubernetes.kind != "sandbox":
         return None
-    standing = _standing(config)
+    standing = standing_of(config)
     if standing is not None:
         return standing.rehearsal
     folder = folders.private(config.state_dir / "sandboxes" / run_id)
@@ -65,7 +65,7 @@ def sandbox_up(state_dir: Path | None) -> tuple[dict[str, Any], str]:
     """Start it, detached, unless it runs already."""
     config = read_config(state_dir)
     folders.private(config.state_dir)
-    standing = _standing(config)
+    standing = standing_of(config)
     if standing is None:
         folder = folders.private(config.state_dir / "sandbox")
         settings, ready = _settings(config, folder, die_with_parent=False)
@@ -94,7 +94,7 @@ def sandbox_up(state_dir: Path | None) -> tuple[dict[str, Any], str]:
 def sandbox_down(state_dir: Path | None) -> tuple[dict[str, Any], str]:
     """Stop it by its own pid."""
     config = read_config(state_dir)
-    standing = _standing(config)
+    standing = standing_of(config)
     _up_file(config).unlink(missing_ok=True)
     if standing is None:
         return {"running": False}, "the sandbox is not running"
@@ -108,7 +108,7 @@ def sandbox_down(state_dir: Path | None) -> tuple[dict[str, Any], str]:
 
 def sandbox_status(state_dir: Path | None) -> tuple[dict[str, Any], str]:
     """Whether it runs, and where."""
-    standing = _standing(read_config(state_dir))
+    standing = standing_of(read_config(state_dir))
     if standing is None:
         return {"running": False}, "the sandbox is not running; `countersign sandbox up` starts it"
     return _told(standing, running=True)
@@ -128,7 +128,7 @@ def _up_file(config: Config) -> Path:
     return config.state_dir / "sandbox" / "up.json"
 
 
-def _standing(config: Config) -> Up | None:
+def standing_of(config: Config) -> Up | None:
     """The sandbox that is up and answers; a stale note of one is none."""
     try:
         standing = Up.model_validate_json(_up_file(config).read_bytes())

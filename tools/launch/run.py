@@ -21,6 +21,7 @@ from tools.launch.processes import House
 from tools.launch.rehearsal import Rehearsal, rehearsal_of
 from tools.launch.show import Show
 from tools.launch.wiring import RunSettings, Started, start
+from tools.notary.keys import ensure_keys
 from tools.session import BackgroundSessions, SessionFaultError
 from tools.tool import ToolRefusedError
 from traces import setup, spans
@@ -42,7 +43,7 @@ class Asked:
 
 def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) -> dict[str, Any]:
     """Bring the goal to its end and return the document. Raises ConfigFaultError before anything starts."""
-    folders.private(config.state_dir)
+    ensure_keys(folders.private(config.state_dir), config.rehearsal)
     run_dir, told = _opened(config, asked)
     for name in ("crew", "scanner"):
         environments.ensure(name, show.line)

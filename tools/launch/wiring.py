@@ -100,8 +100,8 @@ def start(house: House, config: Config, run: RunSettings, rehearsal: Callable[[]
             profile=config.profile_path,
             rehearsal=config.rehearsal,
             isolation=run.isolation,
-            github=_github(config, sandbox),
-            kubernetes=_kubernetes(config, sandbox),
+            github=github_settings(config, sandbox),
+            kubernetes=kubernetes_settings(config, sandbox),
             ask_person=run.ask_person,
             dry_run=run.dry_run,
             roles=gate_roles,
@@ -158,7 +158,8 @@ def _graph(house: House, config: Config, crew_python: Path) -> GraphSettings | N
     return settings_of(house, folder, crew_python)
 
 
-def _github(config: Config, sandbox: Rehearsal | None) -> GitHubSettings:
+def github_settings(config: Config, sandbox: Rehearsal | None) -> GitHubSettings:
+    """The repository that is configured. Raises ConfigFaultError when it is the sandbox's and that is not there."""
     github = config.file.github
     if github.kind == "sandbox":
         if sandbox is None:
@@ -175,7 +176,8 @@ def _github(config: Config, sandbox: Rehearsal | None) -> GitHubSettings:
     )
 
 
-def _kubernetes(config: Config, sandbox: Rehearsal | None) -> KubernetesSettings:
+def kubernetes_settings(config: Config, sandbox: Rehearsal | None) -> KubernetesSettings:
+    """The cluster that is configured. Raises ConfigFaultError when it is the sandbox's and that is not there."""
     cluster = config.file.kubernetes
     if cluster.kind == "sandbox":
         if sandbox is None:
@@ -204,9 +206,3 @@ def fresh_password() -> str:
     """For a server of our own that lives as long as a run."""
     return secrets.token_urlsafe(24)
 
-
-def json_line(descriptor: int) -> dict[str, Any]:
-    """The one JSON line that a child writes when it is ready; an empty dict when it died first."""
-    with os.fdopen(descriptor, encoding="utf-8") as pipe:
-        line = pipe.readline()
-    return json.loads(line) if line else {}
