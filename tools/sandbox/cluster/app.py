@@ -67,7 +67,7 @@ def controllers_of(settings: ClusterSettings, repositories: Repositories, cluste
     """All controllers over one cluster."""
     kubelet = Kubelet(settings.images, timedelta(seconds=settings.pod_delay))
     argocd = ArgoCd(settings, repositories)
-    steps = [housekeeping.reconcile_namespaces, argocd.reconcile, deployments.reconcile, ReplicaSets().reconcile]
+    steps = [argocd.reconcile, housekeeping.reconcile_namespaces, deployments.reconcile, ReplicaSets().reconcile]
     steps += [Sets().reconcile, kubelet.reconcile, endpoints.reconcile, budgets.reconcile_budgets]
     return Loop(cluster, [*steps, budgets.reconcile_autoscalers, housekeeping.collect_garbage, housekeeping.forget_events])
 
@@ -81,15 +81,24 @@ def build(settings: ClusterSettings, repositories: Callable[[str], Path | None],
     loop = controllers_of(settings, repositories, cluster)
     loop.settle()
 
+    running: list[asyncio.Task[None]] = []
+
+    def alive() -> None:
+        """Raises ApiError 500 once the controllers have ended by a fault: a cluster without them only looks healthy."""
+        fault = next((t.exception() for t in running if t.done() and not t.cancelled()), None)
+        if fault is not None:
+            text = f"the rehearsal's controllers ended: {type(fault).__name__}: {fault}"
+            raise ApiError(500, "InternalError", text, {})
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(loop.run())
-            yield
-            running.cancel()
+        running.append(asyncio.create_task(loop.run()))
+        yield
+        running[0].cancel()
+        await asyncio.wait(running)
         cluster.store.close()
 
-    return Starlette(routes=_routes(cluster, token), lifespan=lifespan, exception_handlers={ApiError: _refused})
+    return Starlette(routes=_routes(cluster, token, alive), lifespan=lifespan, exception_handlers={ApiError: _refused})
 
 
 async def _refused(_: Request, fault: Exception) -> Response:
@@ -100,13 +109,14 @@ async def _refused(_: Request, fault: Exception) -> Response:
     return JSONResponse(fault.status(), fault.code)
 
 
-def _routes(cluster: Cluster, token: str) -> list[Route]:
+def _routes(cluster: Cluster, token: str, alive: Callable[[], None]) -> list[Route]:
     def known(request: Request) -> None:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
             raise errors.unauthorized()
 
     async def health(_: Request) -> Response:
+        alive()
         return PlainTextResponse("ok")
 
     async def version(_: Request) -> Response:
@@ -114,6 +124,7 @@ def _routes(cluster: Cluster, token: str) -> list[Route]:
 
     async def everything(request: Request) -> Response:
         known(request)
+        alive()
         found = describe(request.url.path, request.headers.get("accept", ""))
         return found if found is not None else await answer(cluster, request)
 

@@ -13,7 +13,7 @@ from tools.sandbox.cluster.kinds import BY_KIND
 Json = dict[str, Any]
 REPLICA_SET = BY_KIND["apps/v1", "ReplicaSet"]
 COMPONENT = "replicaset-controller"
-_FIRST_WAIT = timedelta(seconds=1)
+_FIRST_WAIT = timedelta(seconds=0.25)
 _LONGEST_WAIT = timedelta(minutes=5)
 
 
