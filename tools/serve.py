@@ -7,7 +7,7 @@ whose text is "name: message advice" and whose structured content is {"refused",
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,14 @@ def refusal_of(fault: TargetError) -> ToolRefusedError:
     return ToolRefusedError(name, str(fault), advice)
 
 
+OnRefusal = Callable[[str, Mapping[str, Any], ToolRefusedError], None]
+"""Told each refused call: tool, arguments as they came, refusal."""
+
+
+def _unheard(_: str, __: Mapping[str, Any], ___: ToolRefusedError) -> None:
+    """For servers that keep no record."""
+
+
 @dataclass(frozen=True)
 class Mount:
     """The tools of one server as one role sees them."""
@@ -68,6 +76,7 @@ class Mount:
     tools: Mapping[str, Tool]
     limiter: anyio.CapacityLimiter
     deadline: float
+    on_refusal: OnRefusal = _unheard
 
     def listing(self) -> list[dict[str, Any]]:
         """What tools/list shows."""
@@ -88,6 +97,7 @@ class Mount:
                 return _answer(await self._called(name, arguments))
             except ToolRefusedError as refusal:
                 span.set_attribute(names.DENIAL, refusal.name)
+                self.on_refusal(name, arguments, refusal)
                 return _refused(refusal)
 
     async def _called(self, name: str, arguments: dict[str, Any]) -> Word:
@@ -168,16 +178,26 @@ def _listed(server: str, tool: Tool) -> dict[str, Any]:
     }
 
 
-def mount(tools: Sequence[Tool], *, name: str, role: Role, deadline: float = DEADLINE) -> Any:  # noqa: ANN401 - either SDK's Server
+def mount(
+    tools: Sequence[Tool], *, name: str, role: Role, deadline: float = DEADLINE, on_refusal: OnRefusal = _unheard
+) -> Any:  # noqa: ANN401 - either SDK's Server
     """A low-level MCP server for one role. Raises catalog.CatalogFaultError."""
     chosen = catalog.mounted(name, role, tools)
-    mounted = Mount(name, role, chosen, anyio.CapacityLimiter(THREADS), deadline)
+    mounted = Mount(name, role, chosen, anyio.CapacityLimiter(THREADS), deadline, on_refusal)
     return dialect.server(f"countersign-{name}", VERSION, mounted.listing, mounted.calling)
 
 
-async def serve(tools: Sequence[Tool], fd: int, *, name: str, role: Role, deadline: float = DEADLINE) -> None:
+async def serve(  # noqa: PLR0913 - who is served what, how long, and who hears of a no
+    tools: Sequence[Tool],
+    fd: int,
+    *,
+    name: str,
+    role: Role,
+    deadline: float = DEADLINE,
+    on_refusal: OnRefusal = _unheard,
+) -> None:
     """Serve one role over its inherited socket until the peer is gone. Raises catalog.CatalogFaultError."""
-    server = mount(tools, name=name, role=role, deadline=deadline)
+    server = mount(tools, name=name, role=role, deadline=deadline, on_refusal=on_refusal)
     async with wire.streams(fd) as (read, write):
         await server.run(read, write, server.create_initialization_options())
 

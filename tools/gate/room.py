@@ -1,0 +1,129 @@
+"""What every tool of the gate works with: one run, its journal and bytes, the live targets, the decision point."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from policies import trust
+from policies.change import ChangeSet, Digest, canonical, digest_of
+from policies.gate import Evidence, Gate, Issued
+from policies.profile import Profile
+from policies.strict import parse
+from tools.gate import ledger
+from tools.gate.content import ContentStore
+from tools.gate.journal import Journal, JournalFaultError
+from tools.gate.ledger import Deposited, Ledger, Opened
+from tools.gate.targets import Targets
+from tools.tool import Role, ToolRefusedError
+
+DENIALS_KEPT = 1000
+"""Denials recorded per process; a flood of them must not fill the disk. What is over is denied all the same."""
+LOCK_PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Room:
+    """One run's gate. `sleep` and `clock` are the world's time."""
+
+    run_id: str
+    profile: Profile
+    rehearsal: bool
+    isolation: str
+    ask_person: bool
+    dry_run: bool
+    state_dir: Path
+    journal: Journal
+    content: ContentStore
+    targets: Targets
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    _denied: list[None] = field(default_factory=list)
+
+    def ledger(self, run_id: str | None = None) -> Ledger:
+        """What the journal says of this run, or of another. Raises JournalFaultError."""
+        run_id = run_id or self.run_id
+        return ledger.read(run_id, self.journal.entries(run_id))
+
+    def append(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Write one entry of this run. Raises JournalFaultError."""
+        self.journal.append(self.run_id, kind, body)
+
+    def gate(self) -> Gate:
+        """The decision point with the trust file as it is now, so that a revocation counts at once. Raises TrustFaultError."""
+        return Gate(trust.load(self.state_dir / "trust.json"), self.profile, self.rehearsal, self.ask_person)
+
+    def evidence(self, kept: Deposited) -> Evidence:
+        """The stored bytes of a sign-off, checked by digest. Raises JournalFaultError."""
+        manifest = self.content.read(kept.manifest)
+        change = parse(ChangeSet, manifest, "the stored manifest")
+        content = {a.digest: self.content.read(a.digest) for a in change.artifacts if a.operation != "delete"}
+        return Evidence(self.content.read(kept.bundle).decode(), manifest, content)
+
+    def change(self, kept: Deposited) -> ChangeSet:
+        """The stored manifest. Raises JournalFaultError."""
+        return parse(ChangeSet, self.content.read(kept.manifest), "the stored manifest")
+
+    def deny(self, role: Role, tool: str, arguments: Mapping[str, Any], refusal: ToolRefusedError) -> None:
+        """Write down a refused call; when even that is impossible, say so on stderr."""
+        if len(self._denied) >= DENIALS_KEPT:
+            return
+        self._denied.append(None)
+        signoff = arguments.get("signoff")
+        told = {"role": str(role), "tool": tool[:100], "name": refusal.name, "message": refusal.message[:500]}
+        clean = {key: text.encode("utf-8", "replace").decode() for key, text in told.items()}
+        try:
+            self.append("denied", clean | {"signoff": signoff if _is_digest(signoff) else ""})
+        except JournalFaultError as fault:
+            sys.stderr.write(f"gate: a denial could not be recorded: {fault}\n")
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """Hold the lock of one target, across processes. Raises ToolRefusedError naming the run that has it."""
+        folder = self.state_dir / "locks"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / digest_of(what.encode()).removeprefix("sha256:")
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._wait_for(handle, what)
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, self.run_id.encode(), 0)
+            yield
+        finally:
+            os.close(handle)  # the kernel gives the lock back, also when this process is killed
+
+    def _wait_for(self, handle: int, what: str) -> None:
+        waited = 0.0
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waited >= LOCK_PATIENCE:
+                    holder = os.pread(handle, 100, 0).decode("ascii", "replace") or "another run"
+                    message = f"run {holder} has been at {what} for {waited:.0f} seconds."
+                    raise ToolRefusedError("target-busy", message, "Wait until it ended, then submit again.") from None
+                self.sleep(0.05)
+                waited += 0.05
+            else:
+                return
+
+
+def issued_words(opened: Opened) -> Issued:
+    """An opened change as the decision point wants it."""
+    return Issued(opened.change_id, opened.run_id, opened.phase.value, opened.profile, opened.goal_digest)
+
+
+def fingerprint(value: object) -> Digest:
+    """The digest of a JSON value."""
+    return digest_of(canonical(value))
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 71 and value.startswith("sha256:") and value[7:].isalnum() and value.isascii()

@@ -1,0 +1,140 @@
+"""The journal's words on a sign-off and on a run, and the person's say. Reads the ledger; only `Desk`s write."""
+
+from __future__ import annotations
+
+from policies import trust
+from policies.change import Phase
+from policies.finding import Finding
+from policies.trust import moment
+from tools.gate.ledger import Deposited, Ledger, destination_text
+from tools.gate.room import Room
+from tools.gate.words import Confirmation, GrantState, Pending, PhaseRecord, RunRecord, RunRef, SignoffState
+from tools.tool import Role, ToolRefusedError
+
+
+def known(ledger: Ledger, signoff: str) -> Deposited:
+    """The kept sign-off. Raises ToolRefusedError `unknown-signoff`."""
+    if signoff not in ledger.deposited:
+        message = f"no sign-off {signoff[:19]} was deposited in run {ledger.run_id}."
+        raise ToolRefusedError("unknown-signoff", message, "Have the notary sign and deposit the change first.")
+    return ledger.deposited[signoff]
+
+
+def grant_states(room: Room, ledger: Ledger, kept: Deposited) -> tuple[GrantState, ...]:
+    """Every grant of a sign-off, in its order."""
+    change = room.change(kept)
+    states = []
+    for grant in change.grants:
+        spent = ledger.of(kept.signoff, grant.seq)
+        effect = spent.effect or {}
+        states.append(
+            GrantState(
+                seq=grant.seq,
+                server=grant.server,
+                verb=grant.verb,
+                destination=destination_text(grant, change.destination),
+                state=spent.state(grant),
+                receipt=spent.facts or None,
+                detail=effect.get("difference") or (spent.concluded or {}).get("detail", "") or spent.reason,
+            )
+        )
+    return tuple(states)
+
+
+def signoff_state(room: Room, ledger: Ledger, signoff: str) -> SignoffState:
+    """Where a sign-off stands. Raises ToolRefusedError, JournalFaultError."""
+    kept = known(ledger, signoff)
+    grants = grant_states(room, ledger, kept)
+    return SignoffState(
+        signoff=signoff,
+        change_id=kept.change_id,
+        phase=kept.phase,
+        state=_state(room, ledger, kept, grants),
+        expires=kept.expires,
+        grants=grants,
+    )
+
+
+def _state(room: Room, ledger: Ledger, kept: Deposited, grants: tuple[GrantState, ...]) -> str:
+    if all(grant.state == "done" for grant in grants):
+        return "spent"
+    if kept.signoff in ledger.refused:
+        return "refused_by_person"
+    if kept.signoff in ledger.superseded or kept.signoff in trust.load(room.state_dir / "trust.json").revoked:
+        return "revoked"
+    if room.clock() >= moment(kept.expires):
+        return "expired"
+    if room.ask_person and kept.signoff not in ledger.confirmed:
+        return "awaiting_person"
+    return "open"
+
+
+def run_record(room: Room, role: Role, asked: RunRef) -> RunRecord:
+    """What the journal says of a run; only the person may ask for another than this one."""
+    if role is not Role.PERSON and asked.run_id != room.run_id:
+        raise ToolRefusedError("other-run", f"{role} sees run {room.run_id} only.", "Ask for that one.")
+    ledger = room.ledger(asked.run_id)
+    phases = tuple(
+        PhaseRecord(
+            name=kept.phase,
+            change_id=kept.change_id,
+            signoff=signoff_state(room, ledger, kept.signoff),
+            manifest_digest=kept.manifest,
+            findings=_alarms(ledger, kept.signoff),
+        )
+        for kept in ledger.live()
+    )
+    return RunRecord(
+        run_id=asked.run_id,
+        status=_status(ledger, phases),
+        phases=phases,
+        denials=tuple(denial for denial, _ in ledger.denials),
+        journal_head=ledger.head,
+    )
+
+
+def _alarms(ledger: Ledger, signoff: str) -> tuple[Finding, ...]:
+    return tuple(finding for owner, finding in ledger.alarms if owner == signoff)
+
+
+def _status(ledger: Ledger, phases: tuple[PhaseRecord, ...]) -> str:
+    """In words of RunRecord. Applied means: every phase that the run opened or declared is signed and wholly done."""
+    if not phases:
+        return "nothing_signed"
+    grants = [grant for phase in phases for grant in phase.signoff.grants]
+    some_done = any(grant.state in {"done", "waiting", "diverged"} for grant in grants)
+    wanted: set[Phase] = {phase for opened in ledger.opened.values() for phase in (opened.phase, *opened.phases)}
+    last = {phase.name: phase.signoff for phase in phases}
+    if set(last) == wanted and all(signoff.state == "spent" for signoff in last.values()):
+        return "applied"
+    if any(grant.state == "diverged" for grant in grants):
+        return "failed"
+    submits = [denial for denial, _ in ledger.denials if denial.tool == "submit"]
+    if any(phase.signoff.state == "refused_by_person" for phase in phases):
+        return "partial" if some_done else "refused"
+    if any(grant.state in {"failed", "intent"} for grant in grants):
+        return "partial" if some_done else "failed"
+    if some_done:
+        return "partial"
+    if submits and submits[-1].name != "dry-run":
+        return "refused"
+    return "signed"
+
+
+def pending(room: Room, asked: RunRef) -> Pending:
+    """The sign-offs of a run that wait for the person."""
+    ledger = room.ledger(asked.run_id)
+    states = [signoff_state(room, ledger, kept.signoff) for kept in ledger.live()]
+    return Pending(signoffs=tuple(state for state in states if state.state == "awaiting_person"))
+
+
+def answer(room: Room, given: Confirmation, *, yes: bool) -> SignoffState:
+    """Record the person's word; the first one stands. Raises ToolRefusedError when nothing waits for it."""
+    ledger = room.ledger()
+    state = signoff_state(room, ledger, given.signoff)
+    if state.state != "awaiting_person":
+        message = f"sign-off {given.signoff[:19]} is {state.state} and waits for nobody."
+        raise ToolRefusedError("nothing-waits", message, "`pending` lists what waits.")
+    room.append("confirmed" if yes else "refused", {"signoff": given.signoff, "person": given.person})
+    return signoff_state(room, room.ledger(), given.signoff)
+

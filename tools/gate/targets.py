@@ -1,0 +1,82 @@
+"""The live systems behind the gate, and what it asks of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from policies.change import ClusterTarget, Content, Destination, RepositoryTarget, Word
+from tools.tool import Tool
+from tools.verbs import Verb
+
+
+class WorkflowOutcome(Word):
+    """How a dispatched workflow run stands."""
+
+    run_id: int
+    running: bool
+    succeeded: bool
+    rehearsed: bool = False
+    url: str = ""
+    head_sha: str = ""
+
+
+class Repository(Protocol):
+    """A repository as the gate uses it. Every method raises TargetError."""
+
+    reads: tuple[Tool, ...]
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """`github.verb` -> how it is done."""
+
+    def resolve(self) -> RepositoryTarget:
+        """Which repository and base commit the configuration means now."""
+
+    def tree(self, commit: str) -> Content:
+        """Path -> bytes of every regular file at that commit."""
+
+    def workflow_outcome(self, run_id: int) -> WorkflowOutcome:
+        """How that run stands."""
+
+    def artifact(self, run_id: int, name: str) -> Mapping[str, bytes] | None:
+        """File name -> bytes of an artifact that the run uploaded; None when there is none."""
+
+
+class Cluster(Protocol):
+    """A cluster as the gate uses it. Every method raises TargetError."""
+
+    reads: tuple[Tool, ...]
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """`kubernetes.verb` -> how it is done."""
+
+    def resolve(self, namespaces: tuple[str, ...]) -> ClusterTarget:
+        """Which cluster the configuration means."""
+
+    def version(self) -> str:
+        """Its version."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the configuration names; a missing one means that nothing there may be touched."""
+
+    repository: Repository | None = None
+    cluster: Cluster | None = None
+
+    def verb(self, name: str) -> Verb | None:
+        """How `server.verb` is done; None where that target is missing or knows no such verb."""
+        target = {"github": self.repository, "kubernetes": self.cluster}.get(name.partition(".")[0])
+        return target.verbs().get(name) if target else None
+
+    def resolve(self, *, namespaces: tuple[str, ...] = (), cluster: bool) -> Destination:
+        """Ask the live targets who they are. Raises TargetError."""
+        return Destination(
+            repository=self.repository.resolve() if self.repository else None,
+            cluster=self.cluster.resolve(namespaces) if self.cluster and cluster else None,
+        )
+
+    def reads(self) -> tuple[Tool, ...]:
+        """Every read tool of every target."""
+        return tuple(tool for target in (self.repository, self.cluster) if target for tool in target.reads)
