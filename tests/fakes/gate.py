@@ -126,7 +126,7 @@ class World:
             approvers=("security",), destination=change.destination, grants=grant_lines(change), isolation="none", rehearsal=True,
             profile=change.profile, profile_digest=self.profile.sha256(), policy_digest=digest_of(b"p"), scanners=("test@1",),
             findings=FindingsSummary(counts={}, digest=digest_of(b"[]")), waivers=(), transcript_digest=digest_of(b"t"),
-            tree_digest=digest_of(b"tree"), goal_digest=GOAL, trace_id="0" * 32,
+            tree_digest=digest_of(b"tree"), goal_digest=change.goal_digest, trace_id="0" * 32,
         )  # fmt: skip
         return Predicate(**{**said, **edits})
 
