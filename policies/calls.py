@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from policies.change import CHANGE_ANNOTATION, Artifact, ChangeSet, Content, Grant, Operation
+from policies.change import CHANGE_ANNOTATION, Artifact, ChangeSet, Content, Grant, Operation, Phase
 from policies.profile import Profile, matches
 from policies.refusal import SignoffError
 from policies.strict import decode
@@ -127,8 +127,12 @@ def _open_pull_request(case: Case) -> str | None:
 
 
 def _request_reviewers(case: Case) -> str | None:
-    wanted = case.get("reviewers")
-    if not isinstance(wanted, list) or not wanted or not set(map(str, wanted)) <= set(case.profile.reviewers):
+    """A team is `owner/team` in the profile and `team` in the call."""
+    people, teams = case.get("reviewers") or [], case.get("team_reviewers") or []
+    if not isinstance(people, list) or not isinstance(teams, list) or not (people or teams):
+        return "nobody is asked to review"
+    known_teams = {name.partition("/")[2] for name in case.profile.reviewers if "/" in name}
+    if not set(map(str, people)) <= set(case.profile.reviewers) or not set(map(str, teams)) <= known_teams:
         return f"reviewers are not among those of profile {case.profile.name}"
     return None
 
@@ -137,6 +141,8 @@ def _advance_base(case: Case) -> str | None:
     repository, to = case.change.destination.repository, case.get("to")
     if repository is None or case.get("from") != repository.base_commit:
         return "from is not the signed base commit"
+    if case.get("branch") != repository.base_branch:
+        return "branch is not the destination's base branch"
     if not isinstance(to, str) or not _SHA.fullmatch(to):
         return "to is no full commit SHA"
     if to != case.expected_commit:
@@ -188,6 +194,14 @@ VERBS: Mapping[str, Callable[[Case], str | None]] = {
     "kubernetes.sync_application": _sync_application,
 }
 """verb -> what is wrong with a call of it, or None. A verb that is not here is no."""
+PHASES: Mapping[Phase, frozenset[str]] = {
+    Phase.PUBLISH: frozenset(
+        {"github.push_commit", "github.open_pull_request", "github.request_reviewers", "github.comment"}
+    ),
+    Phase.RELEASE: frozenset({"github.advance_base", "github.dispatch_workflow", "github.comment"}),
+    Phase.DEPLOY: frozenset({"kubernetes.apply", "kubernetes.sync_application"}),
+}
+"""Each phase is judged on its own tree (a deploy on its objects alone), so each has its own verbs."""
 
 
 def fault(case: Case) -> str | None:
@@ -195,6 +209,8 @@ def fault(case: Case) -> str | None:
     check = VERBS.get(case.grant.name)
     if check is None:
         return f"there is no verb {case.grant.name}"
+    if case.grant.name not in PHASES[case.change.phase]:
+        return f"{case.grant.name} does not belong to the {case.change.phase} phase"
     for path in artifacts_named(case.grant.arguments):
         if path not in {a.path for a in case.change.artifacts if a.operation is not Operation.DELETE}:
             return f"{path} is no artifact of this change"

@@ -104,7 +104,9 @@ class Statement(Word):
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
-    type_: Literal["https://in-toto.io/Statement/v1"] = Field(default="https://in-toto.io/Statement/v1", alias="_type")
+    type_: Literal["https://in-toto.io/Statement/v1"] = Field(
+        default="https://in-toto.io/Statement/v1", alias="_type"
+    )
     subject: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=5000)]
 
 
@@ -146,12 +148,16 @@ def unseal(bundle: bytes, trust: Trust) -> Sealed:
         raise UnknownKeyError("the bundle's key hint and its signature name different keys.")
     key = trust.find(signature.keyid)
     if key is None or key.revoked:
-        raise UnknownKeyError(f"key {signature.keyid[:12]} is {'revoked' if key else 'not in the trust file'}.")
+        raise UnknownKeyError(
+            f"key {signature.keyid[:12]} is {'revoked' if key else 'not in the trust file'}."
+        )
     envelope = Envelope.from_dict(dsse.model_dump(mode="json"))
     try:
         envelope.verify([key.key], 1)
     except VerificationError:
-        raise SignatureInvalidError(f"the signature of key {key.keyid[:12]} does not fit the payload.") from None
+        raise SignatureInvalidError(
+            f"the signature of key {key.keyid[:12]} does not fit the payload."
+        ) from None
     if envelope.payload_type != PAYLOAD_TYPE:
         raise PayloadTypeError(f"the payload type is {envelope.payload_type[:80]!r}, not {PAYLOAD_TYPE}.")
     return Sealed(envelope.payload, key)

@@ -16,8 +16,8 @@ The rules, in this order; each can only say no:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import InitVar, dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import InitVar, dataclass
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -25,7 +25,6 @@ from pydantic import JsonValue
 
 from policies.calls import Case, artifacts_named, fault
 from policies.change import (
-    EMPTY_DIGEST,
     ChangeSet,
     Content,
     Destination,
@@ -36,137 +35,31 @@ from policies.change import (
     canonical,
     digest_of,
 )
+from policies.custody import whole
+from policies.denials import (
+    BaseMovedError,
+    CallMismatchError,
+    ConfirmationMissingError,
+    DestinationMismatchError,
+    NotGrantedError,
+    NotIssuedError,
+    OutOfOrderError,
+    OutOfScopeError,
+    PreconditionError,
+    ProfileMismatchError,
+    RehearsalMismatchError,
+    SpentError,
+    UnresolvedError,
+)
+from policies.evidence import Evidence, Facts, Issued
 from policies.profile import Profile, scope_findings
 from policies.refusal import GateError
-from policies.signoff import Predicate, Signoff, grant_lines, subjects_of, verify
-from policies.strict import decode, parse
+from policies.signoff import Predicate, Signoff, verify
+from policies.strict import decode
 from policies.trust import SignerRole, Trust, moment
 
 __all__ = ["Evidence", "Facts", "Gate", "GateError", "Issued", "Permit"]
 _SEAL = object()
-
-
-class RehearsalMismatchError(GateError):
-    """A rehearsal sign-off at a real target, or a real one at the sandbox."""
-
-    advice = "Run against the real target from the start; a rehearsal unlocks nothing there."
-
-
-class ProfileMismatchError(GateError):
-    """Signed under another profile, or for longer than this one allows."""
-
-    advice = "Run again under the profile that is active now."
-
-
-class NotIssuedError(GateError):
-    """The manifest carries other words than this gate issued under its change_id."""
-
-    advice = "Open a change first and draft with exactly the words that come back."
-
-
-class DestinationMismatchError(GateError):
-    """The live target is not the one that was signed."""
-
-    advice = "Check which repository and cluster the configuration names; to change another one, run again."
-
-
-class BytesMismatchError(GateError):
-    """Subjects, manifest and bytes are not one exact set."""
-
-    advice = "Submit exactly the signed files: no more, no less, no other."
-
-
-class NotGrantedError(GateError):
-    """The sign-off has no such grant."""
-
-    advice = "`signoff_state` lists the grants of a sign-off."
-
-
-class SpentError(GateError):
-    """This grant was used; each is good for one call."""
-
-    advice = "Read its receipt with `signoff_state`."
-
-
-class OutOfOrderError(GateError):
-    """An earlier grant is not done."""
-
-    advice = "Submit the grants in their order, each after the one before it is done."
-
-
-class PreconditionError(GateError):
-    """The target is not yet in the state that the grant was signed for."""
-
-    advice = "Wait for it, then submit again."
-
-
-class ConfirmationMissingError(GateError):
-    """A person must confirm this sign-off and has not."""
-
-    advice = "Answer the launcher's question, or run `countersign show RUN` to see what waits."
-
-
-class OutOfScopeError(GateError):
-    """Clean and signed, and still outside of what the profile lists."""
-
-    advice = "Change the goal, or ask the profile's owner to widen its scope."
-
-
-class CallMismatchError(GateError):
-    """The signed arguments are not what this verb may be called with."""
-
-    advice = "Draft the change again; these arguments can never be submitted."
-
-
-class BaseMovedError(GateError):
-    """The base branch is no longer at the signed commit."""
-
-    advice = "Run again: the change must be judged on the new base."
-
-
-class UnresolvedError(GateError):
-    """An argument refers to bytes or a receipt that do not exist."""
-
-    advice = "Draft the change again with references to its own artifacts and earlier grants."
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What was deposited: the notary's bundle, other signers' bundles over the same payload, manifest and bytes."""
-
-    bundle: str
-    manifest: bytes
-    content: Content
-    cosigned: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Issued:
-    """What this gate said under a change_id; from its journal."""
-
-    change_id: str
-    run_id: str
-    phase: str
-    profile: str
-    goal_digest: Digest
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the gate itself knows at this moment, from its clock, its journal and the live target."""
-
-    now: datetime
-    issued: Issued
-    destination: Destination
-    spent: frozenset[int] = frozenset()
-    """Grants with an intent in the journal, done or not."""
-    receipts: Mapping[int, Mapping[str, JsonValue]] = field(default_factory=dict)
-    """seq -> facts of each grant that is done and read back as signed."""
-    satisfied: frozenset[str] = frozenset()
-    """Preconditions that the gate has seen met for this grant, besides `previous_done`."""
-    revoked: Mapping[str, str] = field(default_factory=dict)
-    confirmed: bool = False
-    expected_commit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -249,7 +142,10 @@ class Gate:
         )
         said = signoff.predicate
         if said.rehearsal != self.rehearsal or self.profile.rehearsal != self.rehearsal:
-            kinds = ["rehearsal" if flag else "real" for flag in (said.rehearsal, self.rehearsal, self.profile.rehearsal)]
+            kinds = [
+                "rehearsal" if flag else "real"
+                for flag in (said.rehearsal, self.rehearsal, self.profile.rehearsal)
+            ]
             raise RehearsalMismatchError(f"sign-off: {kinds[0]}, target: {kinds[1]}, profile: {kinds[2]}.")
         self._under_this_profile(said)
         _issued(said, facts.issued)
@@ -258,12 +154,16 @@ class Gate:
 
     def _under_this_profile(self, said: Predicate) -> None:
         if (said.profile, said.profile_digest) != (self.profile.name, self.profile.sha256()):
-            raise ProfileMismatchError(f"signed under profile {said.profile}, which is not {self.profile.name} as it is now.")
+            raise ProfileMismatchError(
+                f"signed under profile {said.profile}, which is not {self.profile.name} as it is now."
+            )
         if said.approvers != self.profile.signers:
             raise ProfileMismatchError("the approvers are not those that the profile demands.")
         window = moment(said.expires) - moment(said.not_before)
         if window > timedelta(minutes=self.profile.signoff_minutes):
-            raise ProfileMismatchError(f"signed for {window}, longer than {self.profile.signoff_minutes} minutes.")
+            raise ProfileMismatchError(
+                f"signed for {window}, longer than {self.profile.signoff_minutes} minutes."
+            )
 
     def _in_scope(self, grant: Grant, change: ChangeSet, evidence: Evidence, facts: Facts) -> None:
         if outside := scope_findings(change, self.profile):
@@ -271,27 +171,6 @@ class Gate:
         case = Case(grant, change, evidence.content, self.profile, facts.expected_commit)
         if (wrong := fault(case)) is not None:
             raise CallMismatchError(f"{grant.name}: {wrong}.")
-
-
-def whole(signoff: Signoff, manifest: bytes, content: Content) -> ChangeSet:
-    """The manifest, when subjects == manifest == bytes as an exact set. Raises GateError."""
-    change = parse(ChangeSet, manifest, "the manifest")
-    if signoff.subjects != subjects_of(change):
-        raise BytesMismatchError("the manifest is not the signed one.")
-    said = signoff.predicate
-    same = (said.change_id, said.run_id, said.phase, said.profile, said.goal_digest, said.destination)
-    if same != (change.change_id, change.run_id, change.phase, change.profile, change.goal_digest, change.destination):
-        raise BytesMismatchError("the predicate speaks of another change than the manifest.")
-    if said.grants != grant_lines(change):
-        raise BytesMismatchError("the predicate lists other grants than the manifest.")
-    signed = {a.digest for a in change.artifacts if a.operation is not Operation.DELETE}
-    if odd := [a.path for a in change.artifacts if a.operation is Operation.DELETE and a.digest != EMPTY_DIGEST]:
-        raise BytesMismatchError(f"a deleted file has bytes: {odd[0]}.")
-    if missing := change.missing(content):
-        raise BytesMismatchError(f"bytes are missing or other: {', '.join(missing[:5])}.")
-    if extra := set(content) - signed:
-        raise BytesMismatchError(f"{len(extra)} files are not signed, such as {min(extra)[:80]}.")
-    return change
 
 
 def _issued(said: Predicate, issued: Issued) -> None:
@@ -305,7 +184,9 @@ def _destination(signed: Destination, live: Destination) -> None:
     if signed.repository:
         now = live.repository
         if now is None or _identity(now) != _identity(signed.repository):
-            raise DestinationMismatchError(f"signed for repository {signed.repository.full_name}, live is another or none.")
+            raise DestinationMismatchError(
+                f"signed for repository {signed.repository.full_name}, live is another or none."
+            )
     if signed.cluster and (live.cluster is None or live.cluster.uid != signed.cluster.uid):
         raise DestinationMismatchError(f"signed for cluster {signed.cluster.uid}, live is another or none.")
     if not signed.repository and not signed.cluster:
@@ -333,7 +214,9 @@ def _base_still_fits(grant: Grant, change: ChangeSet, facts: Facts) -> None:
     """Only a verb that moves the base itself needs it where it was signed; a branch at the signed base is as good as before."""
     signed, live = change.destination.repository, facts.destination.repository
     if grant.name == "github.advance_base" and signed and live and live.base_commit != signed.base_commit:
-        raise BaseMovedError(f"{signed.base_branch} is at {live.base_commit[:12]}, signed was {signed.base_commit[:12]}.")
+        raise BaseMovedError(
+            f"{signed.base_branch} is at {live.base_commit[:12]}, signed was {signed.base_commit[:12]}."
+        )
 
 
 def _resolved(value: object, seq: int, change: ChangeSet, facts: Facts) -> object:
@@ -347,8 +230,14 @@ def _resolved(value: object, seq: int, change: ChangeSet, facts: Facts) -> objec
         for artifact in change.artifacts:
             if artifact.path == value["$artifact"] and artifact.operation is not Operation.DELETE:
                 return {"path": artifact.path, "digest": artifact.digest}
-    if set(value) == {"$receipt"} and isinstance(ref := value["$receipt"], Mapping) and set(ref) == {"seq", "fact"}:
+    if (
+        set(value) == {"$receipt"}
+        and isinstance(ref := value["$receipt"], Mapping)
+        and set(ref) == {"seq", "fact"}
+    ):
         known = facts.receipts.get(ref["seq"], {}) if isinstance(ref["seq"], int) and ref["seq"] < seq else {}
         if ref["fact"] in known:
             return known[ref["fact"]]
-    raise UnresolvedError(f"grant {seq} refers to {digest_of(canonical(dict(value)))[:19]}, which is nothing it may refer to.")
+    raise UnresolvedError(
+        f"grant {seq} refers to {digest_of(canonical(dict(value)))[:19]}, which is nothing it may refer to."
+    )

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from policies.change import MANIFEST_NAME, ChangeSet, Operation, Word
+from policies.change import MANIFEST_NAME, ChangeSet, Operation, Phase, Word
 from policies.finding import Finding, RuleClass, Severity
 
 
@@ -20,10 +20,14 @@ class Scope(Word):
     """The only places and calls that a change may name. Entries are exact, or `*` as a whole or at the end."""
 
     repositories: tuple[str, ...] = ()
-    paths: tuple[str, ...] = Field(default=(), description="path patterns such as infra/*, .github/workflows/terraform.yml")
+    paths: tuple[str, ...] = Field(
+        default=(), description="path patterns such as infra/*, .github/workflows/terraform.yml"
+    )
     clusters: tuple[str, ...] = Field(default=(), description="cluster uids")
     namespaces: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = Field(default=(), description="Kubernetes kinds, such as Deployment.apps or Service")
+    kinds: tuple[str, ...] = Field(
+        default=(), description="Kubernetes kinds, such as Deployment.apps or Service"
+    )
     verbs: tuple[str, ...] = Field(default=(), description="server.verb")
     registries: tuple[str, ...] = ()
     deletes: tuple[str, ...] = Field(default=(), description="path patterns that may be deleted")
@@ -47,7 +51,9 @@ class Profile(Word):
     approval: Literal["none", "person", "reviewer"] = "person"
     signers: tuple[str, ...] = ("security",)
     signoff_minutes: int = Field(default=60, ge=1, le=1440)
-    rehearsal_pins: bool = Field(default=False, description="images whose pin was never seen in a registry are allowed")
+    rehearsal_pins: bool = Field(
+        default=False, description="images whose pin was never seen in a registry are allowed"
+    )
 
     def guardrails(self) -> str:
         """The profile in sentences, for persona files and `countersign doctor`."""
@@ -82,10 +88,14 @@ def matches(patterns: tuple[str, ...], value: str) -> bool:
 def scope_findings(change: ChangeSet, profile: Profile) -> list[Finding]:
     """One critical finding for each place or call that the profile does not list. A clean change may still be one."""
     scope, to = profile.scope, change.destination
-    named: list[tuple[str, tuple[str, ...], str, str]] = [
-        ("path", scope.paths, artifact.path, artifact.path) for artifact in change.artifacts
+    named: list[tuple[str, tuple[str, ...], str, str]] = []
+    if (
+        change.phase is not Phase.DEPLOY
+    ):  # a deploy's artifacts are objects, which have kinds and namespaces, not paths
+        named += [("path", scope.paths, artifact.path, artifact.path) for artifact in change.artifacts]
+    named += [
+        ("delete", scope.deletes, a.path, a.path) for a in change.artifacts if a.operation is Operation.DELETE
     ]
-    named += [("delete", scope.deletes, a.path, a.path) for a in change.artifacts if a.operation is Operation.DELETE]
     named += [("verb", scope.verbs, grant.name, f"grant {grant.seq}") for grant in change.grants]
     if to.repository:
         named.append(("repository", scope.repositories, to.repository.full_name, "destination"))

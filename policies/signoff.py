@@ -109,7 +109,9 @@ class Predicate(Word):
     not_before: Instant
     expires: Instant
     requester: str = Field(description="key id of the person who signed the goal, or `unsigned`")
-    approvers: tuple[SignerRole, ...] = Field(min_length=1, description="roles whose signatures the profile demands")
+    approvers: tuple[SignerRole, ...] = Field(
+        min_length=1, description="roles whose signatures the profile demands"
+    )
     destination: Destination
     grants: tuple[GrantLine, ...] = Field(min_length=1)
     isolation: str
@@ -198,7 +200,9 @@ def verify(  # noqa: PLR0913 - the keyword arguments are the whole world of the 
     """
     found = read(bundle, trust=trust, required_roles=required_roles, cosigned=cosigned)
     if now < moment(found.predicate.not_before) - SKEW:
-        raise NotYetValidError(f"valid from {found.predicate.not_before}, and it is {now:%Y-%m-%dT%H:%M:%SZ}.")
+        raise NotYetValidError(
+            f"valid from {found.predicate.not_before}, and it is {now:%Y-%m-%dT%H:%M:%SZ}."
+        )
     if now >= moment(found.predicate.expires):
         raise ExpiredError(f"valid until {found.predicate.expires}, and it is {now:%Y-%m-%dT%H:%M:%SZ}.")
     if found.digest in trust.revoked:
@@ -218,7 +222,9 @@ def read(
     for one in sealed:
         _may_sign(one, first, what.predicate)
     if "security" not in first.key.roles:
-        raise WrongRoleError(f"key {first.key.keyid[:12]} may sign as {', '.join(first.key.roles)}, not as security.")
+        raise WrongRoleError(
+            f"key {first.key.keyid[:12]} may sign as {', '.join(first.key.roles)}, not as security."
+        )
     signers = _signers(sealed)
     _require(what.predicate.approvers if required_roles is None else required_roles, signers, trust)
     return Signoff(first.digest, what.subject, what.predicate, signers)
@@ -229,10 +235,16 @@ def _statement_of(payload: bytes) -> SignoffStatement:
     raw = decode(payload, "the payload")
     predicate = raw.get("predicate") if isinstance(raw, dict) else None
     decision = predicate.get("decision") if isinstance(predicate, dict) else None
-    seen = (raw.get("_type"), raw.get("predicateType"), decision) if isinstance(raw, dict) else (None, None, None)
+    seen = (
+        (raw.get("_type"), raw.get("predicateType"), decision)
+        if isinstance(raw, dict)
+        else (None, None, None)
+    )
     for value, expected in zip(seen, (STATEMENT_TYPE, SIGNOFF_TYPE, "approve"), strict=True):
         if value != expected:
-            raise StatementTypeError(f"the payload says {str(value)[:80]!r} where a sign-off says {expected!r}.")
+            raise StatementTypeError(
+                f"the payload says {str(value)[:80]!r} where a sign-off says {expected!r}."
+            )
     what = parse(SignoffStatement, payload, "the payload")
     if not _in_order(what.predicate):
         raise StatementTypeError("the time window ends before it begins, or names a day that does not exist.")

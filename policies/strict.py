@@ -21,7 +21,9 @@ def decode(data: bytes, what: str, limit: int = LIMIT) -> Any:  # noqa: ANN401 -
     if len(data) > limit:
         raise OversizeError(f"{what} has {len(data)} bytes, more than {limit}.")
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        value = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
+        )
         spelled = canonical(value)
     except (ValueError, RecursionError) as fault:
         reason = "nested too deeply" if isinstance(fault, RecursionError) else str(fault)
@@ -40,7 +42,9 @@ def parse(kind: type[W], data: bytes, what: str, limit: int = LIMIT) -> W:
     except ValidationError as fault:
         first = fault.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UnknownShapeError(f"{what} is not a {kind.__name__}: {where or 'document'}: {first['msg']}.") from None
+        raise UnknownShapeError(
+            f"{what} is not a {kind.__name__}: {where or 'document'}: {first['msg']}."
+        ) from None
     except rfc8785.CanonicalizationError as fault:
         raise MalformedError(f"{what} holds a value without a canonical form: {fault}.") from None
     if spelled != data:

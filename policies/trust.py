@@ -14,7 +14,9 @@ from securesystemslib.signer import SSlibKey
 
 from policies.change import Digest, Word
 
-Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", description="RFC 3339, UTC, whole seconds")]
+Instant = Annotated[
+    str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", description="RFC 3339, UTC, whole seconds")
+]
 KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SignerRole = Literal["security", "person", "waiver"]
 SCHEMES = frozenset({"ed25519", "ecdsa-sha2-nistp256"})
@@ -44,10 +46,14 @@ class TrustedKey(Word):
     public: str = Field(description="PEM, SubjectPublicKeyInfo")
     roles: tuple[SignerRole, ...] = Field(min_length=1)
     owner: str = Field(max_length=200)
-    rehearsal: bool = Field(description="True: this key counts only for rehearsals, and never on a real target")
+    rehearsal: bool = Field(
+        description="True: this key counts only for rehearsals, and never on a real target"
+    )
     not_before: Instant
     not_after: Instant
-    revoked: bool = Field(default=False, description="True: no signature by this key counts, whenever it was made")
+    revoked: bool = Field(
+        default=False, description="True: no signature by this key counts, whenever it was made"
+    )
 
     @cached_property
     def key(self) -> SSlibKey:
@@ -57,7 +63,9 @@ class TrustedKey(Word):
         except (ValueError, UnsupportedAlgorithm) as fault:
             raise ValueError(f"key {self.keyid[:12]} is no usable public key: {fault}") from None
         if key.scheme not in SCHEMES:
-            raise ValueError(f"key {self.keyid[:12]} has scheme {key.scheme}; usable: {', '.join(sorted(SCHEMES))}")
+            raise ValueError(
+                f"key {self.keyid[:12]} has scheme {key.scheme}; usable: {', '.join(sorted(SCHEMES))}"
+            )
         return key
 
     @model_validator(mode="after")
@@ -78,7 +86,9 @@ class Trust(Word):
 
     version: Literal[1] = 1
     keys: tuple[TrustedKey, ...] = ()
-    thresholds: dict[SignerRole, Annotated[int, Field(ge=1)]] = Field(default_factory=dict, description="distinct keys per role; absent: 1")
+    thresholds: dict[SignerRole, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="distinct keys per role; absent: 1"
+    )
     revoked: tuple[Digest, ...] = Field(default=(), description="sign-offs that no longer count")
 
     @model_validator(mode="after")

@@ -57,13 +57,19 @@ def load_signer(path: Path) -> CryptoSigner:
     except OSError as fault:
         raise KeyFaultError(f"the key {path} cannot be read: {fault.strerror}") from None
     if stat.S_IMODE(state.st_mode) & 0o077 or state.st_uid != os.geteuid():
-        raise KeyFaultError(f"the key {path} can be read by others: `chmod 600` it, and make a new one if somebody may have")
+        raise KeyFaultError(
+            f"the key {path} can be read by others: `chmod 600` it, and make a new one if somebody may have"
+        )
     try:
         signer = CryptoSigner(load_pem_private_key(data, None))
     except (ValueError, TypeError, UnsupportedAlgorithm, UnsupportedLibraryError):
-        raise KeyFaultError(f"{path} is no unencrypted PEM PKCS8 private key: restore it or move it away") from None
+        raise KeyFaultError(
+            f"{path} is no unencrypted PEM PKCS8 private key: restore it or move it away"
+        ) from None
     if signer.public_key.scheme not in SCHEMES:
-        raise KeyFaultError(f"{path} has scheme {signer.public_key.scheme}; usable: {', '.join(sorted(SCHEMES))}")
+        raise KeyFaultError(
+            f"{path} has scheme {signer.public_key.scheme}; usable: {', '.join(sorted(SCHEMES))}"
+        )
     return signer
 
 
