@@ -7,7 +7,7 @@ whose text is "name: message advice" and whose structured content is {"refused",
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,13 +209,23 @@ async def serve_stdio(tools: Sequence[Tool], *, name: str, role: Role) -> None:
         await server.run(read, write, server.create_initialization_options())
 
 
+@dataclass(frozen=True)
+class _Endpoint:
+    """An ASGI app; Starlette would take a bound method for a request handler."""
+
+    app: Callable[..., Awaitable[None]]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        await self.app(scope, receive, send)
+
+
 async def serve_http(tools: Sequence[Tool], *, name: str, role: Role, port: int) -> None:
     """Streamable HTTP at http://127.0.0.1:PORT/mcp; a Host or Origin that is not this one is turned away."""
     import uvicorn  # noqa: PLC0415 - only this way of serving needs an HTTP server
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager  # noqa: PLC0415
     from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415
     from starlette.applications import Starlette  # noqa: PLC0415
-    from starlette.routing import Mount as Route  # noqa: PLC0415
+    from starlette.routing import Route  # noqa: PLC0415
 
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
     security = TransportSecuritySettings(
@@ -224,7 +234,7 @@ async def serve_http(tools: Sequence[Tool], *, name: str, role: Role, port: int)
     manager = StreamableHTTPSessionManager(
         mount(tools, name=name, role=role), json_response=True, security_settings=security
     )
-    app = Starlette(routes=[Route("/mcp", app=manager.handle_request)])
+    app = Starlette(routes=[Route("/mcp", endpoint=_Endpoint(manager.handle_request))])
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", lifespan="off")
     async with manager.run():
         await uvicorn.Server(config).serve()
