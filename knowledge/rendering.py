@@ -15,7 +15,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from pydantic import Field
 
-from knowledge.blueprint import Blueprint, BlueprintFaultError, Chosen, Parameters
+from knowledge.blueprint import Blueprint
+from knowledge.parameter import BlueprintFaultError, Chosen, Parameters
 from policies.change import CHANGE_ANNOTATION, ChangeId, CommitSha, Word
 from policies.images import parse_image
 from policies.pins import ImagePin, Pins, rehearsal_digest
@@ -29,7 +30,9 @@ class RenderContext(Word):
     change_id: ChangeId
     clone_url: str
     pins: Pins
-    commit: CommitSha | None = Field(default=None, description="what publish produced; GitOps objects name it")
+    commit: CommitSha | None = Field(
+        default=None, description="what publish produced; GitOps objects name it"
+    )
     server: str = Field(default=_SERVER, description="the cluster as Argo CD calls it")
     base_branch: str = "main"
     rehearsal: bool = Field(default=False, description="an image without a pin gets a rehearsal digest")
@@ -90,7 +93,11 @@ def render(blueprint: Blueprint, parameters: Parameters, context: RenderContext)
 
 def _names(blueprint: Blueprint, parameters: Parameters, context: RenderContext) -> dict[str, object]:
     values = parameters.values
-    facts = {name: p.facts[str(values[name])] for name, p in blueprint.accepts.items() if p.facts and name in values}
+    facts = {
+        name: p.facts[str(values[name])]
+        for name, p in blueprint.accepts.items()
+        if p.facts and name in values
+    }
     images = {
         name: image_of(str(values[name]), context)
         for name, parameter in blueprint.accepts.items()
@@ -168,7 +175,9 @@ def _environment(folder: Path, kind: str) -> Environment:
     )
 
 
-def replaced(parameters: Parameters, name: str, value: object, blueprint: Blueprint, reason: str) -> Parameters:
+def replaced(
+    parameters: Parameters, name: str, value: object, blueprint: Blueprint, reason: str
+) -> Parameters:
     """The parameters with one value changed, as a ParameterChange asks. Raises BlueprintFaultError."""
     if name not in blueprint.accepts:
         raise BlueprintFaultError(f"{blueprint.name} has no parameter {name}")

@@ -11,12 +11,16 @@ from policies.rules import Rule
 
 def blueprint_sources(blueprints: Mapping[str, Blueprint]) -> tuple[Source, ...]:
     """`blueprint:NAME`: what it builds, how it is called, what can be chosen."""
-    return tuple(Source(source=f"blueprint:{name}", text=_text(blueprint)) for name, blueprint in blueprints.items())
+    return tuple(
+        Source(source=f"blueprint:{name}", text=_text(blueprint)) for name, blueprint in blueprints.items()
+    )
 
 
 def rule_sources(rules: Iterable[Rule]) -> tuple[Source, ...]:
     """`policy:RULE`: the harm and the remedy."""
-    return tuple(Source(source=f"policy:{rule.id}", text=f"{rule.id} {rule.why} {rule.remedy}") for rule in rules)
+    return tuple(
+        Source(source=f"policy:{rule.id}", text=f"{rule.id} {rule.why} {rule.remedy}") for rule in rules
+    )
 
 
 def _text(blueprint: Blueprint) -> str:

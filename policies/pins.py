@@ -5,7 +5,7 @@ The notary and the crew read the same file through this one reader.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import tomllib
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ class EksPin(Word):
 class Pins(Word):
     """The whole file."""
 
-    found: datetime.date
+    found: dt.date
     images: Mapping[str, ImagePin]
     actions: Mapping[str, ActionPin]
     terraform: TerraformPin

@@ -93,14 +93,18 @@ class Workspace:
 
     def plan(self) -> tuple[Step, tuple[PlannedChange, ...]]:
         """What would be made if nothing existed."""
-        step = self._step("plan", "plan", "-input=false", "-no-color", "-refresh=false", "-lock=false", "-out=preview")
+        step = self._step(
+            "plan", "plan", "-input=false", "-no-color", "-refresh=false", "-lock=false", "-out=preview"
+        )
         if step.state != "passed":
             return step, ()
         shown = self.terraform.run(["show", "-json", "preview"], self)
         try:
             changes = _CHANGES.validate_python(json.loads(shown.stdout).get("resource_changes", []))
         except ValueError as fault:
-            return step.model_copy(update={"state": "failed", "output": f"the plan cannot be read: {fault}"}), ()
+            return step.model_copy(
+                update={"state": "failed", "output": f"the plan cannot be read: {fault}"}
+            ), ()
         return step, tuple(_planned(change) for change in changes)
 
     def _step(self, name: Literal["fmt", "init", "validate", "plan"], *arguments: str) -> Step:
@@ -108,7 +112,9 @@ class Workspace:
             return Step(name=name, state="static", output=missing)
         ran = self.terraform.run(arguments, self)
         if ran.returncode == confine.NO_CONFINEMENT:
-            return Step(name=name, state="static", output="this platform offers no confinement: previewed statically")
+            return Step(
+                name=name, state="static", output="this platform offers no confinement: previewed statically"
+            )
         text = (ran.stdout + ran.stderr).replace(str(self.folder), ".").replace(str(self.home), "~").strip()
         return Step(name=name, state="failed" if ran.returncode else "passed", output=text[-_OUTPUT:])
 
@@ -160,7 +166,10 @@ class Terraform:
         """Run one command, confined to the workspace; past the deadline it is killed and exits with 124."""
         config = workspace.home / "terraform.rc"
         mirror = str(self.mirror) if self.mirror else str(workspace.home)
-        config.write_text(f"provider_installation {{\n  filesystem_mirror {{\n    path = {json.dumps(mirror)}\n  }}\n}}\n", encoding="utf-8")
+        config.write_text(
+            f"provider_installation {{\n  filesystem_mirror {{\n    path = {json.dumps(mirror)}\n  }}\n}}\n",
+            encoding="utf-8",
+        )
         environment = {
             "HOME": str(workspace.home),
             "TMPDIR": str(workspace.home),
@@ -197,7 +206,9 @@ def _run(command: confine.Command, deadline: float) -> subprocess.CompletedProce
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)  # its providers too
             child.communicate()
-            return subprocess.CompletedProcess(command.argv, 124, "", f"no answer within {deadline:.0f} seconds")
+            return subprocess.CompletedProcess(
+                command.argv, 124, "", f"no answer within {deadline:.0f} seconds"
+            )
     return subprocess.CompletedProcess(command.argv, child.returncode, out, err)
 
 
@@ -205,7 +216,9 @@ def _planned(change: Mapping[str, JsonValue]) -> PlannedChange:
     detail = change.get("change")
     actions = detail.get("actions") if isinstance(detail, dict) else None
     listed = actions if isinstance(actions, list) else []
-    return PlannedChange(address=str(change.get("address", "?")), actions=tuple(str(action) for action in listed))
+    return PlannedChange(
+        address=str(change.get("address", "?")), actions=tuple(str(action) for action in listed)
+    )
 
 
 def folders_of(files: Mapping[str, bytes]) -> Mapping[str, Mapping[str, bytes]]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crew.understanding.lexicon import Sense
-from crew.understanding.scanning import Mark
+from crew.understanding.scanning import IMAGE, Mark
 from knowledge.blueprint import Blueprint
 
-_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_LOOK = 4
+_LOOK = 5
+_KNOWN = 2
 
 
 @dataclass(frozen=True)
@@ -60,15 +59,21 @@ class Binder:
     def _named(self, at: int, senses: tuple[Sense, ...]) -> None:
         before, after = self._before(at), self._after(at)
         choices = [
-            (0 if quoted_or_unknown else 1, side, index)
+            (self._rank(index, senses), side, index)
             for side, index in enumerate((before, after))
             if index is not None
-            for quoted_or_unknown in [self._fresh(index)]
         ]
-        choices = [c for c in choices if c[0] == 0 or self._touching(c[2], at)]
+        choices = [c for c in choices if c[0] < _KNOWN or self._touching(c[2], at)]
         if choices:
             _, _, index = min(choices)
             self._claim(index, senses, {at, index, *range(min(at, index), max(at, index) + 1)})
+
+    def _rank(self, index: int, senses: tuple[Sense, ...]) -> int:
+        """A value of that very parameter (`nginx 이미지`), then a word that means nothing else, then any other."""
+        parameters = {(s.blueprint, s.parameter) for s in senses}
+        if any((s.blueprint, s.parameter) in parameters for s in self.marks[index].of("value")):
+            return 0
+        return 1 if self._fresh(index) else _KNOWN
 
     def _fresh(self, index: int) -> bool:
         """A word that means nothing else, or that stands in quotes."""
@@ -87,7 +92,9 @@ class Binder:
 
     def _after(self, at: int) -> int | None:
         for index in range(at + 1, min(at + _LOOK, len(self.marks))):
-            if self._could_name(index) and not (self.marks[index].has("light") and not self.marks[index].quoted):
+            if self._could_name(index) and not (
+                self.marks[index].has("light") and not self.marks[index].quoted
+            ):
                 return index
             if not self.marks[index].has("light", "naming"):
                 return None
@@ -95,13 +102,35 @@ class Binder:
 
     def _could_name(self, index: int) -> bool:
         mark = self.marks[index]
-        plain = not mark.senses or mark.quoted or mark.has("concept", "also", "value", "control") or mark.has("filler")
-        return bool(mark.word) and index not in self.used and plain and (not mark.has("filler") or mark.quoted or self._ascii(mark))
+        plain = (
+            not mark.senses
+            or mark.quoted
+            or mark.has("concept", "also", "value", "control")
+            or mark.has("filler")
+        )
+        return (
+            bool(mark.word)
+            and index not in self.used
+            and plain
+            and (not mark.has("filler") or mark.quoted or self._ascii(mark))
+        )
 
     @staticmethod
     def _ascii(mark: Mark) -> bool:
         """Fillers such as `dev` and `prod` can be names; `with` and `it` never are."""
-        return mark.word in {"dev", "prod", "production", "staging", "development", "test", "testing", "platform", "team", "system", "infra"}
+        return mark.word in {
+            "dev",
+            "prod",
+            "production",
+            "staging",
+            "development",
+            "test",
+            "testing",
+            "platform",
+            "team",
+            "system",
+            "infra",
+        }
 
     def _naming(self, at: int) -> None:
         """`named X` names what stands before it, `X라는` what comes after it."""
@@ -116,13 +145,21 @@ class Binder:
         self._claim(index, senses, {index, at})
 
     def _owners(self, index: int) -> list[str]:
-        return [s.blueprint for s in self.marks[index].senses if s.kind in {"concept", "also"} or (s.kind == "value" and s.parameter == "image")]
+        return [
+            s.blueprint
+            for s in self.marks[index].senses
+            if s.kind in {"concept", "also"} or (s.kind == "value" and s.parameter == "image")
+        ]
 
     def _claim(self, index: int, senses: tuple[Sense, ...], taken: set[int]) -> None:
         mark = self.marks[index]
         name = mark.word.strip("-._")
         senses = tuple(replace(s, kind="value", value=name) for s in senses)
-        words = self.marks[min(taken)].text if len(taken) == 1 else " ".join(self.marks[i].text for i in sorted(taken))
+        words = (
+            self.marks[min(taken)].text
+            if len(taken) == 1
+            else " ".join(self.marks[i].text for i in sorted(taken))
+        )
         self.claims.append(Claim(index, senses, words))
         self.used |= taken
 
@@ -135,7 +172,7 @@ class Binder:
 
     def _images(self) -> None:
         for at, mark in enumerate(self.marks):
-            if mark.senses or at in self.used or not ("/" in mark.word or "@" in mark.word):
+            if mark.senses or at in self.used or not IMAGE.fullmatch(mark.word):
                 continue
             senses = tuple(
                 Sense("value", name, parameter, mark.word)
@@ -150,19 +187,31 @@ class Binder:
     def _numbers(self) -> None:
         for at, mark in enumerate(self.marks):
             following = self._mark(at + 1)
-            counts = following is not None and (following.has("counter", "unit") or bool(self._integers(following)))
+            counts = following is not None and (
+                following.has("counter", "unit") or bool(self._integers(following))
+            )
             if mark.has("number") and at not in self.used and (counts or not mark.has("stem", "filler")):
                 self._counted(at, mark.of("number")[0].number)
 
     def _counted(self, at: int, number: int) -> None:
         following = self._mark(at + 1)
         if following and following.has("counter") and not following.has("unit"):
-            found = self._noun(at - 1, -1) or self._noun(at + 2, 1) or self._owner(at - 1, -1) or self._owner(at + 2, 1)
+            found = (
+                self._noun(at - 1, -1)
+                or self._noun(at + 2, 1)
+                or self._owner(at - 1, -1)
+                or self._owner(at + 2, 1)
+            )
             taken = {at, at + 1}
         elif following and (following.has("unit") or self._integers(following)):
             found, taken = (at + 1, following.of("unit") or self._integers(following)), {at, at + 1}
         else:
-            found = self._noun(at - 1, -1) or self._noun(at + 1, 1) or self._owner(at + 1, 1) or self._owner(at - 1, -1)
+            found = (
+                self._noun(at - 1, -1)
+                or self._noun(at + 1, 1)
+                or self._owner(at + 1, 1)
+                or self._owner(at - 1, -1)
+            )
             taken = {at}
         if found is None:
             return
@@ -170,7 +219,9 @@ class Binder:
         values = tuple(replace(s, kind="value", value=number * (s.number or 1)) for s in senses)
         words = " ".join(self.marks[i].text for i in sorted({*taken, target}))
         self.claims.append(Claim(at, values, words))
-        self.used |= taken | ({target} if self._integers(self.marks[target]) or self.marks[target].has("unit") else set())
+        self.used |= taken | (
+            {target} if self._integers(self.marks[target]) or self.marks[target].has("unit") else set()
+        )
 
     def _mark(self, at: int) -> Mark | None:
         return self.marks[at] if 0 <= at < len(self.marks) and at not in self.used else None
@@ -186,7 +237,11 @@ class Binder:
                 return None
             if integers := self._integers(mark):
                 return at, integers
-            passing = ("light", "existing") if step < 0 else ("light", "concept", "also", "value", "place", "existing")
+            passing = (
+                ("light", "existing")
+                if step < 0
+                else ("light", "concept", "also", "value", "place", "existing")
+            )
             if not mark.has(*passing) and not (step > 0 and mark.has("filler")):
                 return None
             at += step
@@ -195,14 +250,18 @@ class Binder:
     def _owner(self, at: int, step: int) -> tuple[int, tuple[Sense, ...]] | None:
         """What a bare number counts: the blueprint that is named beside it, if it can be counted."""
         for _ in range(_LOOK):
-            mark = self._mark(at)
-            if mark is None:
+            if not 0 <= at < len(self.marks):
                 return None
-            owners = dict.fromkeys(s.blueprint for s in mark.senses if s.kind == "concept" or (s.kind == "value" and s.parameter == "image"))
+            mark = self.marks[at]
+            owners = dict.fromkeys(
+                s.blueprint
+                for s in mark.senses
+                if s.kind == "concept" or (s.kind == "value" and s.parameter == "image")
+            )
             counted = [(name, self.blueprints[name].counted_by) for name in owners]
             if counted:
                 return at, tuple(Sense("noun", name, by, number=1) for name, by in counted if by)
-            if not mark.has("light", "also", "value", "filler"):
+            if at not in self.used and not mark.has("light", "also", "value", "filler"):
                 return None
             at += step
         return None

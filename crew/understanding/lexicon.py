@@ -12,13 +12,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from knowledge.blueprint import Blueprint, Parameter, Value
+from knowledge.blueprint import Blueprint
+from knowledge.parameter import Parameter, Value
 
 Kind = Literal[
     "concept", "also", "value", "noun", "unit", "number", "counter", "place", "existing", "filler", "light", "stem",
-    "join", "break", "stop", "naming", "before", "after", "destructive", "control",
+    "join", "break", "stop", "naming", "before", "not", "after", "destructive", "control",
 ]  # fmt: skip
-_GUESSABLE: tuple[Kind, ...] = ("concept", "value", "noun", "before", "after", "destructive", "filler", "also", "place")
+_GUESSABLE: tuple[Kind, ...] = (
+    "concept",
+    "value",
+    "noun",
+    "before",
+    "not",
+    "after",
+    "destructive",
+    "filler",
+    "also",
+    "place",
+)
 LATIN, KOREAN = re.compile(r"[a-z]+"), re.compile(r"[가-힣]+")
 LETTERS, SYLLABLES = 5, 4
 """Shorter words are not guessed at: too many others are near them."""
@@ -94,7 +106,11 @@ class Lexicon:
         return tuple(unicodedata.normalize("NFD", p) for p in long)
 
     def _guessable(self) -> list[str]:
-        return [phrase for phrase, entry in self.entries.items() if any(s.kind in _GUESSABLE for s in entry.senses)]
+        return [
+            phrase
+            for phrase, entry in self.entries.items()
+            if any(s.kind in _GUESSABLE for s in entry.senses)
+        ]
 
     def senses(self, squeezed_text: str) -> Entry | None:
         """The entry of a squeezed text."""
@@ -130,7 +146,7 @@ def _typed(parameter: Parameter, value: str) -> Value:
 
 _FIELDS: Mapping[str, Kind] = {
     "filler": "filler", "light": "light", "stems": "stem", "existing": "existing", "joins": "join", "breaks": "break",
-    "naming": "naming", "counters": "counter", "negation_before": "before", "negation_after": "after",
+    "naming": "naming", "counters": "counter", "negation_before": "before", "negation_verb": "not", "negation_after": "after",
     "destructive": "destructive", "controls": "control",
 }  # fmt: skip
 

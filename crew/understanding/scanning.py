@@ -12,12 +12,27 @@ from crew.understanding.similar import nearest_phrase
 
 _HANGUL = re.compile(r"[가-힣]+")
 _WORD = re.compile(r"[a-z0-9]+(?:[-_.'][a-z0-9]+)*")
-_IMAGE = re.compile(
-    r"(?:[a-z0-9][a-z0-9.-]*(?::\d+)?/)?(?:[a-z0-9][a-z0-9._-]*/)*[a-z0-9][a-z0-9._-]*(?::[a-z0-9_][\w.-]*)?(?:@sha256:[0-9a-f]{64})?",
+IMAGE = re.compile(
+    r"(?=[^/@]*[/@])(?![\d.]+/)(?:[a-z0-9][a-z0-9.-]*(?::\d+)?/)?(?:[a-z0-9][a-z0-9._-]*/)*[a-z0-9][a-z0-9._-]*(?::[a-z0-9_][\w.-]*)?(?:@sha256:[0-9a-f]{64})?",
     re.ASCII,
 )
 _NUMBER = re.compile(r"\d+(?![\d.,:/]*[.,:/]\d)")
-_SINO = re.compile(r"([이삼사오육칠팔구]?[백십일이삼사오육칠팔구]+?)(?=\s*(?:일|개|대|주|년|달))")
+_NO_NUMBER = re.compile(r"[-.]?[a-z]*[./@]\w|[a-z]*\d")
+_SINO = re.compile(r"([이삼사오육칠팔구]?[백십일이삼사오육칠팔구]{1,6}?)(?=\s*(?:일|개|대|주|년|달))")
+_AFTER_STEM: tuple[Kind, ...] = ("after",)
+_AFTER_NOUN: tuple[Kind, ...] = (
+    "after",
+    "stem",
+    "concept",
+    "noun",
+    "naming",
+    "destructive",
+    "counter",
+    "unit",
+    "value",
+)
+_LONGEST_CHAIN = 8
+_FOREIGN = re.compile(r"[a-z]*(?![가-힣])[^\W\da-z_][^\W_가-힣]*")
 _STOP = ".!?;\n。！？"
 _QUOTES = "\"'`“”‘’「」『』"
 
@@ -35,6 +50,7 @@ class Mark:
     guessed: str = ""
     quoted: bool = False
     particles: str = ""
+    comma: bool = False
 
     def has(self, *kinds: Kind) -> bool:
         """Whether it can mean one of these."""
@@ -70,6 +86,8 @@ class _Scanner:
             character = self.lower[self.at]
             if character in _STOP:
                 yield self._taken(self.at + 1, (Sense("stop"),))
+            elif re.match(r"[-−]\d", self.lower[self.at :]) and not self.lower[self.at - 1 : self.at].strip():
+                yield self._negative()
             elif not character.isalnum() and character not in "=:&+":
                 self.at += 1
             else:
@@ -78,7 +96,17 @@ class _Scanner:
     def _taken(self, end: int, senses: tuple[Sense, ...], *, word: str = "", particles: str = "") -> Mark:
         start, self.at = self.at, end + len(particles)
         quoted = start > 0 and self.text[start - 1] in _QUOTES
-        return Mark(self.text[start:end].strip(), start, end, senses, word=word, quoted=quoted, particles=particles)
+        comma = self.text[max(0, start - 4) : start].rstrip(" " + _QUOTES).endswith((",", "、"))
+        return Mark(
+            self.text[start:end].strip(),
+            start,
+            end,
+            senses,
+            word=word,
+            quoted=quoted,
+            particles=particles,
+            comma=comma,
+        )
 
     # -- known phrases -----------------------------------------------------------------------------------------
 
@@ -89,7 +117,7 @@ class _Scanner:
         if best is None:
             return None
         end, senses, particles = best
-        tag = re.match(r":[a-z0-9][\w.-]*", self.lower[end:], re.ASCII)
+        tag = re.match(r":[a-z0-9][\w.-]*+(?!:\w)", self.lower[end:], re.ASCII)
         images = tuple(s for s in senses if s.kind == "value" and s.parameter == "image")
         if images and tag and not particles:
             named = self.lower[self.at : end] + tag.group().rstrip(".")
@@ -101,7 +129,16 @@ class _Scanner:
     def _starts_word(self, at: int) -> bool:
         before = self.lower[at - 1] if at else " "
         here = self.lower[at]
-        if before in "-_./@" and at > 1 and self.lower[at - 2].isalnum() and re.match(r"[a-z0-9]", here):
+        counted = (
+            before == "-" and re.match(r"\d", self.lower[at - 2 : at - 1]) and re.match(r"[a-z]", here)
+        )  # 90-day
+        if (
+            before in "-_./@"
+            and at > 1
+            and self.lower[at - 2].isalnum()
+            and re.match(r"[a-z0-9]", here)
+            and not counted
+        ):
             return False
         if re.match(r"[a-z]", here):
             return not re.match(r"[a-z]", before)
@@ -114,7 +151,7 @@ class _Scanner:
             if character in " -_":
                 gap = True
                 continue
-            if character in _STOP and character != "." or character in ",()":
+            if character in _STOP.replace(".", "") or character in ",()":
                 return
             key += character
             if len(key) > self.lexicon.longest:
@@ -128,34 +165,34 @@ class _Scanner:
 
     def _ends(self, end: int, senses: list[Sense]) -> str | None:
         """The particles that follow a phrase ending here, or None when the phrase cannot end here."""
-        last, rest = self.lower[end - 1], self.lower[end:]
-        if re.match(r"[a-z0-9]", last):
-            if re.match(r"[a-z0-9]", rest) or re.match(r"[-_/@][a-z0-9]|\.[a-z0-9]", rest):
-                numbered = re.match(r"\d", last) and re.match(r"[a-z]", rest)
-                return "" if numbered else None
-            run = _HANGUL.match(rest)
-            return "" if run is None else self._particles(run.group()) or ""
+        rest = self.lower[end : end + 40]
         run = _HANGUL.match(rest)
+        if re.match(r"[a-z0-9]", self.lower[end - 1]):
+            return self._ends_latin(end, rest, run.group() if run else "")
         if run is None:
             return None if re.match(r"[a-z0-9]", rest) and senses[0].kind == "filler" else ""
-        following = run.group()
-        chain = self._particles(following)
-        if chain == following:
+        return self._ends_korean(end, run.group(), {sense.kind for sense in senses})
+
+    def _ends_latin(self, end: int, rest: str, run: str) -> str | None:
+        if re.match(r"[a-z0-9]|[-_/@][a-z0-9]|\.[a-z0-9]", rest):
+            numbered = self.lower[end - 1].isdigit() and re.match(r"[a-z]", rest)
+            return "" if numbered else None
+        return self._particles(run) or ""
+
+    def _ends_korean(self, end: int, run: str, kinds: set[Kind]) -> str | None:
+        chain = self._particles(run)
+        if chain == run:
             return chain
-        kinds = {sense.kind for sense in senses}
         if kinds <= {"filler", "light", "join", "break", "existing"}:
             return None
-        endings = self._endings(following)
-        tail = following[len(endings) :]
-        if not tail or self._continues(end + len(endings), kinds):
-            return endings
-        if kinds != {"stem"} and chain is not None and self._continues(end + len(chain), kinds):
-            return chain
-        return "" if kinds != {"stem"} and self._continues(end, kinds) else None
+        stem = kinds == {"stem"}
+        endings = self._endings(run)
+        follows = (endings, *(() if stem or chain is None else (chain,)), *(() if stem else ("",)))
+        return next((f for f in follows if len(f) == len(run) or self._continues(end + len(f), kinds)), None)
 
     def _particles(self, run: str) -> str | None:
         """The longest chain of particles at the start of a run; None when there is none."""
-        for end in range(len(run), 0, -1):
+        for end in range(min(len(run), _LONGEST_CHAIN), 0, -1):
             if run[:end] in self.lexicon.particles:
                 return run[:end]
             for middle in range(1, end):
@@ -170,15 +207,17 @@ class _Scanner:
         return run[:end]
 
     def _continues(self, at: int, kinds: set[Kind]) -> bool:
-        """Whether another known phrase starts right here, without a space."""
-        wanted = ("after",) if kinds == {"stem"} else ("after", "stem", "concept", "noun", "naming", "destructive", "counter", "unit", "value")
+        """Whether another known phrase starts right here, without a space. What comes after it is judged in its turn."""
         if at >= len(self.lower) or not _HANGUL.match(self.lower[at]):
             return at >= len(self.lower)
-        for end in range(at + 1, min(len(self.lower), at + 8) + 1):
-            entry = self.lexicon.senses(self.lower[at:end])
-            if entry and any(sense.kind in wanted for sense in entry.senses) and self._ends(end, entry.senses) is not None:
-                return True
-        return False
+        wanted = _AFTER_STEM if kinds == {"stem"} else _AFTER_NOUN
+        return any(
+            entry is not None and any(sense.kind in wanted for sense in entry.senses)
+            for entry in (
+                self.lexicon.senses(self.lower[at:end])
+                for end in range(at + 1, min(len(self.lower), at + 8) + 1)
+            )
+        )
 
     # -- numbers, images, the rest -----------------------------------------------------------------------------
 
@@ -187,26 +226,37 @@ class _Scanner:
         if times and self._starts_word(self.at):
             return self._taken(self.at + times.end(), (Sense("number", number=int(times.group(1))),))
         found = _NUMBER.match(self.lower, self.at)
-        if found and self._starts_word(self.at) and not re.match(r"[-.]?[a-z]*[./@]\w|[a-z]*\d", self.lower[found.end() :]):
+        if found and self._starts_word(self.at) and not _NO_NUMBER.match(self.lower, found.end()):
             number = int(found.group()) if len(found.group()) < 10 else 10**10
             mark = self._taken(found.end(), (Sense("number", number=number),))
-            self.at += len(re.match(r"-?", self.lower[self.at :]).group())  # type: ignore[union-attr] - always matches
+            self.at += self.lower.startswith("-", self.at)
             return mark
-        sino = _SINO.match(self.lower, self.at)
-        if sino and not (self.at and _HANGUL.match(self.lower[self.at - 1])):
+        sino = (
+            None if self.at and _HANGUL.match(self.lower[self.at - 1]) else _SINO.match(self.lower, self.at)
+        )
+        if sino:
             return self._taken(sino.end(1), (Sense("number", number=_sino(sino.group(1), self.lexicon)),))
         return None
 
+    def _negative(self) -> Mark:
+        end = self.at + 1
+        while end < len(self.lower) and self.lower[end].isdigit():
+            end += 1
+        return self._taken(end, ())
+
     def _image(self) -> Mark | None:
-        found = _IMAGE.match(self.lower, self.at)
+        found = IMAGE.match(self.lower, self.at)
         if not found or not self._starts_word(self.at):
             return None
         name = found.group().rstrip(".-_:")
-        owner, slash, _ = name.rpartition("/")
+        owner, _, _ = name.rpartition("/")
         digest = "@sha256:" in name
-        if not slash and not digest:
-            return None
-        if not digest and "." not in owner and ":" not in name and self.lexicon.senses(squeezed(owner.split("/")[0])):
+        if (
+            not digest
+            and "." not in owner
+            and ":" not in name
+            and self.lexicon.senses(squeezed(owner.split("/")[0]))
+        ):
             return None
         return self._taken(self.at + len(name), (), word=name, particles="")
 
@@ -217,8 +267,13 @@ class _Scanner:
 
     def _unknown(self) -> Mark:
         tagged = re.match(r"[a-z0-9][a-z0-9._-]*:[a-z0-9][\w.-]*", self.lower[self.at :], re.ASCII)
-        found = tagged or _WORD.match(self.lower[self.at :]) or _HANGUL.match(self.lower[self.at :])
-        length = found.end() if found else 1
+        found = (
+            tagged
+            or _FOREIGN.match(self.lower, self.at)
+            or _WORD.match(self.lower, self.at)
+            or _HANGUL.match(self.lower, self.at)
+        )
+        length = len(found.group()) if found else 1
         slashed = re.match(r"[\w./@:-]+", self.lower[self.at + length :], re.ASCII) if not tagged else None
         if slashed and self.lower[self.at + length] in "/@":
             length += len(slashed.group().rstrip(".,:"))
@@ -228,9 +283,17 @@ class _Scanner:
         korean = _HANGUL.match(self.lower[self.at + length :])
         if korean and not _HANGUL.search(raw):
             particles = self._particles(korean.group()) or ""
+        if raw in self.lexicon.particles:
+            return self._taken(self.at + length, (Sense("filler"),))
         mark = self._taken(self.at + length, (), word=raw, particles=particles)
-        phrase, senses = nearest_phrase(raw, self.lexicon)
+        phrase, senses = self._guess(raw)
         return replace(mark, guess=senses, guessed=phrase)
+
+    def _guess(self, raw: str) -> tuple[str, tuple[Sense, ...]]:
+        bare = [raw, *(raw[:-n] for n in range(1, 4) if raw[-n:] in self.lexicon.particles)]
+        return next(
+            (found for found in (nearest_phrase(word, self.lexicon) for word in bare) if found[0]), ("", ())
+        )
 
 
 def _sino(text: str, lexicon: Lexicon) -> int:

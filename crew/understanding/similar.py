@@ -7,7 +7,6 @@ import unicodedata
 from crew.understanding.lexicon import KOREAN, LATIN, LETTERS, SYLLABLES, Lexicon, Sense
 
 
-
 def distance(a: str, b: str, limit: int) -> int:
     """Letters inserted, dropped, changed or swapped with their neighbour between a and b; `limit + 1` when more."""
     if abs(len(a) - len(b)) > limit:

@@ -19,7 +19,9 @@ def checked(goal: str) -> str:
     """The goal without surrounding space, or GoalFaultError: empty, too long, or with characters that hide something."""
     text = goal.strip()
     if not text:
-        raise GoalFaultError("The goal is empty: say what should be built, such as \"Deploy nginx with 3 replicas.\"")
+        raise GoalFaultError(
+            'The goal is empty: say what should be built, such as "Deploy nginx with 3 replicas."'
+        )
     try:
         size = len(goal.encode())
     except UnicodeEncodeError:
@@ -27,7 +29,14 @@ def checked(goal: str) -> str:
     if size > LIMIT:
         raise GoalFaultError(f"The goal has {size} bytes; at most {LIMIT} can be understood: say it shorter.")
     for character in text:
-        if character not in _SPACE and unicodedata.category(character) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}:
+        if character not in _SPACE and unicodedata.category(character) in {
+            "Cc",
+            "Cf",
+            "Co",
+            "Cs",
+            "Zl",
+            "Zp",
+        }:
             name = f"U+{ord(character):04X}"
             raise GoalFaultError(f"The goal contains the control or invisible character {name}: remove it.")
     if not any(character.isalnum() for character in text):

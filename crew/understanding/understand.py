@@ -8,66 +8,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-from pydantic import Field
 
 from crew.understanding.binding import Binder, Claim
 from crew.understanding.lexicon import Lexicon, Sense
-from crew.understanding.negation import negated_marks
+from crew.understanding.meaning import ChosenBlueprint, Understanding
+from crew.understanding.negation import negations
 from crew.understanding.scanning import Mark, folded, scan
 from crew.understanding.text import checked, language_of
-from knowledge.blueprint import Blueprint, BlueprintFaultError, Parameter, Parameters, Value, complete
-from policies.change import Word
-
-Language = Literal["ko", "en"]
+from knowledge.blueprint import Blueprint, complete
+from knowledge.parameter import BlueprintFaultError, Language, Parameter, Parameters, Value
 
 
-class ChosenBlueprint(Word):
-    """One blueprint of a goal. `asks_for` are rules that the person's own words break."""
+def understand(
+    goal: str, blueprints: Mapping[str, Blueprint], lexicon: Lexicon | None = None
+) -> Understanding:
+    """Read one goal. Deterministic. Raises GoalFaultError for a text that is no goal at all.
 
-    blueprint: str
-    reason: str
-    explicit: bool = Field(description="False for one that comes along with another")
-    parameters: Parameters
-    asks_for: tuple[str, ...] = ()
-
-
-class Understanding(Word):
-    """What a goal means. Act on it only when it is `clear`."""
-
-    language: Language
-    chosen: tuple[ChosenBlueprint, ...] = ()
-    not_understood: tuple[str, ...] = Field(default=(), description="fragments of the goal, or why the whole cannot be done")
-    nearest: tuple[str, ...] = Field(default=(), description="blueprints that come nearest")
-    destructive: str | None = Field(default=None, description="the words that ask to destroy or to go round a guard")
-    accepted_goal: str = Field(default="", description="a goal that asks for the same without what is unsafe")
-
-    @property
-    def clear(self) -> bool:
-        """Whether there is something to do, all of it is understood, and nothing of it destroys."""
-        return bool(self.chosen) and not self.not_understood and self.destructive is None
-
-    @property
-    def asks_for(self) -> tuple[str, ...]:
-        """Every rule that the person's own words break."""
-        return tuple(dict.fromkeys(rule for chosen in self.chosen for rule in chosen.asks_for))
-
-    @property
-    def understood(self) -> tuple[str, ...]:
-        """One line for each blueprint and each value that the person gave."""
-        lines = []
-        for chosen in self.chosen:
-            lines.append(f"{chosen.blueprint} ({chosen.reason})")
-            lines += [f"{chosen.blueprint}.{c.name} = {c.value} ({c.reason})" for c in chosen.parameters.chosen if c.explicit]
-        return tuple(lines)
-
-
-def understand(goal: str, blueprints: Mapping[str, Blueprint]) -> Understanding:
-    """Read one goal. Deterministic. Raises GoalFaultError for a text that is no goal at all."""
+    `lexicon` is `Lexicon.of(blueprints)`, for whoever reads many goals.
+    """
     text = folded(checked(goal))
     language: Language = "ko" if language_of(text) == "ko" else "en"
-    binder = Binder.over(scan(text, Lexicon.of(blueprints)), blueprints)
+    binder = Binder.over(scan(text, lexicon or Lexicon.of(blueprints)), blueprints)
     return _Reading(language, binder, blueprints).result()
 
 
@@ -82,12 +43,14 @@ class _Reading:
     chosen: dict[str, list[int]] = field(default_factory=dict)
     given: dict[str, dict[str, Value]] = field(default_factory=lambda: defaultdict(dict))
     reasons: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    excluded: list[Sense] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.marks, self.used = self.binder.marks, set(self.binder.used)
-        self.refused, working = negated_marks(self.marks, [claim.at for claim in self.binder.claims])
-        self.used |= working
+        read = negations(self.marks, [claim.at for claim in self.binder.claims], self.blueprints)
+        self.refused = set(read.refused)
+        self.used |= read.working
 
     def result(self) -> Understanding:
         destructive = self._destructive()
@@ -96,7 +59,7 @@ class _Reading:
             self._assign(claim)
         unknown = self._left_over()
         parameters = self._complete()
-        missing = self._missing()
+        missing = [*self._missing(), *self._excluded()]
         if not self.chosen and not unknown and not self.faults:
             unknown = [self._whole()]
         chosen = tuple(self._chosen(name, values) for name, values in parameters.items())
@@ -121,39 +84,54 @@ class _Reading:
                 return " ".join(around)
         return None
 
+    def _spared(self) -> set[int]:
+        """What is not to be destroyed is there already: `S3 버킷은 삭제하지 말고` asks for no bucket."""
+        spared = set()
+        for at in self.refused:
+            if not self.marks[at].has("destructive"):
+                continue
+            step = 1 if self.marks[at].text.isascii() else -1
+            index = at + step
+            while 0 <= index < len(self.marks) and not self.marks[index].has("stop", "break", "join"):
+                if self.marks[index].has("concept", "value", "noun"):
+                    spared.add(index)
+                    break
+                index += step
+        return spared
+
     # -- which blueprints --------------------------------------------------------------------------------------
 
     def _choose(self) -> None:
+        self.refused |= self._spared()
         for at, mark in enumerate(self.marks):
-            concepts = mark.of("concept")
-            if concepts and at not in self.refused and at not in self.binder.used:
-                if self._exists(at):
-                    self.used.add(at)
-                else:
-                    self._choose_one(concepts[0].blueprint, at)
-            elif concepts:
+            concepts = () if at in self.binder.used else mark.of("concept")
+            if concepts:
                 self.used.add(at)
+            if concepts and at not in self.refused and not self._exists(at):
+                self.chosen.setdefault(concepts[0].blueprint, []).append(at)
         for claim in self._all_claims():
             for sense in claim.senses:
-                if claim.at not in self.refused and self.blueprints[sense.blueprint].accepts[sense.parameter].selects:
-                    self._choose_one(sense.blueprint, claim.at)
+                if claim.at not in self.refused and self._parameter(sense).selects:
+                    self.used.add(claim.at)
+                    self.chosen.setdefault(sense.blueprint, []).append(claim.at)
+        self._bring()
+        self.chosen = {name: self.chosen[name] for name in self._in_order()}
+
+    def _bring(self) -> None:
         for name in tuple(self.chosen):
             for other in self.blueprints[name].brings:
                 if self._refuses(other):
                     self.faults.append(f"{name} needs {other}, which the goal refuses")
                 self.chosen.setdefault(other, [])
-        self.chosen = {name: self.chosen[name] for name in self._in_order()}
 
     def _in_order(self) -> list[str]:
         """Each after what it requires."""
         order: list[str] = []
         for name in self.chosen:
-            order += [n for n in (*self.blueprints[name].requires, name) if n in self.chosen and n not in order]
+            order += [
+                n for n in (*self.blueprints[name].requires, name) if n in self.chosen and n not in order
+            ]
         return order
-
-    def _choose_one(self, name: str, at: int) -> None:
-        self.chosen.setdefault(name, []).append(at)
-        self.used.add(at)
 
     def _exists(self, at: int) -> bool:
         """`our existing EKS cluster`: a place, not a thing to make."""
@@ -207,17 +185,33 @@ class _Reading:
             return
         given[sense.parameter] = value
         guessed = self.marks[claim.at].guessed
-        self.reasons[sense.blueprint][sense.parameter] = f"“{claim.words}”" + (f" = {guessed}" if guessed else "")
+        self.reasons[sense.blueprint][sense.parameter] = f"“{claim.words}”" + (
+            f" = {guessed}" if guessed else ""
+        )
 
     def _opposite(self, sense: Sense) -> Value | None:
         """What refusing a value asks for: the other truth, the safe value instead of an unsafe one, else nothing."""
         parameter = self._parameter(sense)
         if isinstance(sense.value, bool):
             return not sense.value
-        safe = [unsafe.safe for unsafe in parameter.unsafe if sense.value is not None and unsafe.matches(sense.value)]
-        if not safe and sense.value == parameter.default_by_language.get(self.language, parameter.default):
-            self.faults.append(f"{sense.blueprint}.{sense.parameter}: {sense.value}?")
+        safe = [
+            unsafe.safe
+            for unsafe in parameter.unsafe
+            if sense.value is not None and unsafe.matches(sense.value)
+        ]
+        if not safe:
+            self.excluded.append(sense)
         return safe[0] if safe else None
+
+    def _excluded(self) -> list[str]:
+        """Values that the goal refuses without naming another, though they are the default."""
+        return [
+            f"{sense.blueprint}.{sense.parameter}: {sense.value}?"
+            for sense in self.excluded
+            if sense.parameter not in self.given.get(sense.blueprint, {})
+            and sense.value
+            == self._parameter(sense).default_by_language.get(self.language, self._parameter(sense).default)
+        ]
 
     # -- what is left ------------------------------------------------------------------------------------------
 
@@ -225,7 +219,7 @@ class _Reading:
         fragments: list[str] = []
         previous = -2
         for at, mark in enumerate(self.marks):
-            if at in self.used or self._harmless(mark, at):
+            if at in self.used or self._harmless(mark):
                 continue
             if at == previous + 1:
                 fragments[-1] += f" {mark.text}"
@@ -234,7 +228,7 @@ class _Reading:
             previous = at
         return fragments
 
-    def _harmless(self, mark: Mark, at: int) -> bool:
+    def _harmless(self, mark: Mark) -> bool:
         if mark.has("filler", "light", "stem", "join", "break", "stop", "existing"):
             return True
         if mark.has("destructive", "control"):
@@ -275,11 +269,15 @@ class _Reading:
         )
 
     def _accepted(self, chosen: tuple[ChosenBlueprint, ...]) -> str:
-        return " ".join(self.blueprints[c.blueprint].accepted_goal(c.parameters, self.language) for c in chosen if c.explicit)
+        return " ".join(
+            self.blueprints[c.blueprint].accepted_goal(c.parameters, self.language)
+            for c in chosen
+            if c.explicit
+        )
 
     def _nearest(self) -> tuple[str, ...]:
         """Blueprints by how many of the goal's words are theirs; all of them when none is."""
-        score = {name: 0 for name in self.blueprints}
+        score = dict.fromkeys(self.blueprints, 0)
         for mark in self.marks:
             for sense in (*mark.senses, *mark.guess):
                 if sense.blueprint:

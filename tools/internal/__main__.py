@@ -45,7 +45,9 @@ def main(argv: list[str] | None = None) -> None:
     """Serve stdio, or streamable HTTP on a loopback port, as one role until the client leaves."""
     parser = argparse.ArgumentParser(prog="tools.internal")
     parser.add_argument("--profile", type=Path, default=PROFILES / "default.toml")
-    parser.add_argument("--role", type=Role, choices=[Role.PLANNER, Role.DEVOPS, Role.SECURITY, Role.SRE], default=Role.DEVOPS)
+    parser.add_argument(
+        "--role", type=Role, choices=[Role.PLANNER, Role.DEVOPS, Role.SECURITY, Role.SRE], default=Role.DEVOPS
+    )
     parser.add_argument("--http", type=int, metavar="PORT")
     parser.add_argument("--mirror", type=Path, help="filesystem mirror of Terraform providers")
     given = parser.parse_args(argv)
@@ -54,7 +56,9 @@ def main(argv: list[str] | None = None) -> None:
     if given.http is None:
         anyio.run(functools.partial(serve.serve_stdio, mounted, name="internal", role=given.role))
     else:
-        anyio.run(functools.partial(serve.serve_http, mounted, name="internal", role=given.role, port=given.http))
+        anyio.run(
+            functools.partial(serve.serve_http, mounted, name="internal", role=given.role, port=given.http)
+        )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from knowledge.blueprint import Blueprint, BlueprintFaultError, Chosen, Parameter, Text, Value
+from knowledge.blueprint import Blueprint
+from knowledge.parameter import BlueprintFaultError, Chosen, Parameter, Text, Value
 from knowledge.rendering import RenderContext, render
 from policies.change import ChangeId, CommitSha, Phase, Word
 from policies.pins import Pins
@@ -60,15 +61,27 @@ class RenderBlueprint(Word):
     """Which blueprint, with which values, for which change."""
 
     blueprint: str
-    parameters: Mapping[str, JsonValue] = Field(default={}, description="name -> value; what is missing takes its default")
-    explicit: tuple[str, ...] | None = Field(default=None, description="the parameters that the person named; absent: all given ones")
+    parameters: Mapping[str, JsonValue] = Field(
+        default={}, description="name -> value; what is missing takes its default"
+    )
+    explicit: tuple[str, ...] | None = Field(
+        default=None, description="the parameters that the person named; absent: all given ones"
+    )
     language: Literal["ko", "en"] = "en"
     change_id: ChangeId
-    clone_url: str = Field(min_length=1, max_length=2000, description="of the repository that will hold the files")
-    commit: CommitSha | None = Field(default=None, description="the commit that publish produced; argocd-application needs it")
-    server: str = Field(default="https://kubernetes.default.svc", description="the cluster as Argo CD calls it")
+    clone_url: str = Field(
+        min_length=1, max_length=2000, description="of the repository that will hold the files"
+    )
+    commit: CommitSha | None = Field(
+        default=None, description="the commit that publish produced; argocd-application needs it"
+    )
+    server: str = Field(
+        default="https://kubernetes.default.svc", description="the cluster as Argo CD calls it"
+    )
     base_branch: str = "main"
-    rehearsal: bool = Field(default=False, description="the target is the sandbox: an image without a pin gets a rehearsal digest")
+    rehearsal: bool = Field(
+        default=False, description="the target is the sandbox: an image without a pin gets a rehearsal digest"
+    )
 
 
 class Rendered(Word):
@@ -118,13 +131,17 @@ def tools(blueprints: Mapping[str, Blueprint], pins: Pins) -> tuple[Tool, ...]:
         blueprint = blueprints.get(asked.blueprint)
         if blueprint is None:
             known = ", ".join(blueprints)
-            raise ToolRefusedError("blueprint-unknown", f"there is no blueprint {asked.blueprint!r}.", f"Known are: {known}.")
+            raise ToolRefusedError(
+                "blueprint-unknown", f"there is no blueprint {asked.blueprint!r}.", f"Known are: {known}."
+            )
         try:
             explicit = None if asked.explicit is None else frozenset(asked.explicit)
             parameters = blueprint.parameters(asked.parameters, language=asked.language, explicit=explicit)
             files = render(blueprint, parameters, _context(asked, pins))
         except BlueprintFaultError as fault:
-            raise ToolRefusedError("parameters-refused", f"{fault}.", "list_blueprints says what each takes.") from fault
+            raise ToolRefusedError(
+                "parameters-refused", f"{fault}.", "list_blueprints says what each takes."
+            ) from fault
         return Rendered(
             files={path: data.decode() for path, data in files.items()},
             parameters=parameters.chosen,

@@ -14,10 +14,11 @@ from policies import kubernetes_models
 from policies.change import CommitSha, RepoPath, Word
 from policies.documents import read
 from policies.finding import Finding
-from policies.kubernetes_objects import objects_of, odd_items
+from policies.kubernetes_objects import ManifestObject, objects_of, odd_items
 from policies.pins import Pins
 from policies.profile import Profile
-from policies.scan import MANIFEST_ENDINGS, Engine, ScanContext, scan
+from policies.reading import MANIFEST_ENDINGS
+from policies.scan import Engine, ScanContext, scan
 from tools.terraform import Preview, Terraform, folders_of
 from tools.tool import Tool, ToolRefusedError
 
@@ -74,14 +75,20 @@ def tools(terraform: Terraform, profile: Profile, pins: Pins) -> tuple[Tool, ...
 
     def preview(asked: PreviewTerraform) -> Previews:
         folders = folders_of(_bytes(asked.files))
-        return Previews(previews=tuple(terraform.preview(name, files, plan=asked.plan) for name, files in folders.items()))
+        return Previews(
+            previews=tuple(terraform.preview(name, files, plan=asked.plan) for name, files in folders.items())
+        )
 
     def check(asked: CheckPolicy) -> Checked:
         context = _context(asked, profile, pins)
         tree = _bytes(asked.files)
         changed = frozenset(tree) if asked.changed is None else frozenset(asked.changed)
         if missing := sorted(changed - set(tree)):
-            raise ToolRefusedError("files-missing", f"changed but not given: {', '.join(missing)}.", "Send every changed file whole.")
+            raise ToolRefusedError(
+                "files-missing",
+                f"changed but not given: {', '.join(missing)}.",
+                "Send every changed file whole.",
+            )
         result = scan(tree, changed, context=context, scanner=None)
         blocking = dict.fromkeys(f.rule for f in result.findings if f.severity.rank >= profile.blocking.rank)
         return Checked(
@@ -123,7 +130,9 @@ def _bytes(files: Texts) -> Mapping[str, bytes]:
     try:
         return {path: text.encode() for path, text in files.items()}
     except UnicodeEncodeError as fault:
-        raise ToolRefusedError("files-refused", "a file holds a lone surrogate.", "Send UTF-8 text.") from fault
+        raise ToolRefusedError(
+            "files-refused", "a file holds a lone surrogate.", "Send UTF-8 text."
+        ) from fault
 
 
 def _absent() -> frozenset[Engine]:
@@ -152,7 +161,8 @@ def _context(asked: CheckPolicy, profile: Profile, pins: Pins) -> ScanContext:
 
 
 def _validate(asked: Files) -> Validated:
-    objects, findings = [], []
+    objects: list[ManifestObject] = []
+    findings: list[Finding] = []
     for path, data in sorted(_bytes(asked.files).items()):
         if not path.endswith(MANIFEST_ENDINGS) or path.startswith(".github/"):
             continue
