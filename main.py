@@ -92,9 +92,9 @@ def verify(
     state_dir: StateDir = None,
 ) -> None:
     """Check a sign-off: envelope, manifest, and that the folder holds exactly the signed bytes."""
-    from tools.launch import commands  # noqa: PLC0415
+    from tools.launch import verifying  # noqa: PLC0415
 
-    document, text = commands.verify(signoff, state_dir)
+    document, text = verifying.verify(signoff, state_dir)
     answer(document, text, as_json=as_json)
     leave(0 if document["valid"] else 3)
 
