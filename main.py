@@ -22,23 +22,39 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-sandbox = typer.Typer(help="The rehearsal GitHub and cluster, kept running between runs.", no_args_is_help=True, rich_markup_mode=None)
+sandbox = typer.Typer(
+    help="The rehearsal GitHub and cluster, kept running between runs.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(sandbox, name="sandbox")
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
-StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Keep the gate's folder and the runs under this folder.")]
+StateDir = Annotated[
+    Path | None, typer.Option("--state-dir", help="Keep the gate's folder and the runs under this folder.")
+]
 Profile = Annotated[str | None, typer.Option(help="sandbox, default, production, or a profile's .toml file.")]
 RunName = Annotated[str, typer.Argument(help="A run id, a unique beginning of one, or `last`.")]
 
 
 @app.command()
-def run(  # noqa: PLR0913 - one parameter per option of the contract
-    goal: Annotated[str | None, typer.Argument(help="What you want, in Korean or English. Without it: $GOAL.")] = None,
+def run(
+    goal: Annotated[
+        str | None, typer.Argument(help="What you want, in Korean or English. Without it: $GOAL.")
+    ] = None,
     profile: Profile = None,
-    model: Annotated[str | None, typer.Option(help="offline, or a CrewAI model id such as openai/gpt-4.1.")] = None,
-    lang: Annotated[str | None, typer.Option(help="Language of the report: ko or en. Default: the goal's.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Up to the first sign-off; no effect anywhere.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Answer yes, where the profile says unattended = true.")] = False,
+    model: Annotated[
+        str | None, typer.Option(help="offline, or a CrewAI model id such as openai/gpt-4.1.")
+    ] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="Language of the report: ko or en. Default: the goal's.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Up to the first sign-off; no effect anywhere.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Answer yes, where the profile says unattended = true.")
+    ] = False,
     as_json: Json = False,
     state_dir: StateDir = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run.")] = None,
@@ -50,7 +66,15 @@ def run(  # noqa: PLR0913 - one parameter per option of the contract
         fail(f"--lang is ko or en, not {lang!r}")
     text = goal if goal is not None else os.environ.get("GOAL", "")
     document, code = commands.run(
-        text, profile=profile, model=model, lang=lang, dry_run=dry_run, yes=yes, state_dir=state_dir, resume=resume, quiet=as_json
+        text,
+        profile=profile,
+        model=model,
+        lang=lang,
+        dry_run=dry_run,
+        yes=yes,
+        state_dir=state_dir,
+        resume=resume,
+        quiet=as_json,
     )
     answer(document, document["report"], as_json=as_json)
     leave(code)
@@ -109,7 +133,7 @@ def review(
     """Judge files by the profile's policies; exit 3 when something blocks."""
     from tools.launch import reviewing  # noqa: PLC0415
 
-    document, text = reviewing.review(path, profile, lambda line: print(line, file=sys.stderr))
+    document, text = reviewing.review(path, profile, say)
     answer(document, text, as_json=as_json)
     leave(0 if document["decision"] == "approve" else 3)
 
@@ -137,7 +161,9 @@ def doctor(*, as_json: Json = False, state_dir: StateDir = None) -> None:
 def init(
     *,
     repository: Annotated[str | None, typer.Option(help="OWNER/NAME")] = None,
-    api_url: Annotated[str, typer.Option(help="GitHub's API; a GHES address works too.")] = "https://api.github.com",
+    api_url: Annotated[
+        str, typer.Option(help="GitHub's API; a GHES address works too.")
+    ] = "https://api.github.com",
     kubeconfig: Annotated[Path | None, typer.Option()] = None,
     context: Annotated[str | None, typer.Option()] = None,
     profile: Annotated[str, typer.Option()] = "default",
@@ -149,7 +175,13 @@ def init(
     from tools.launch import setting_up  # noqa: PLC0415
 
     document, text = setting_up.init(
-        repository=repository, api_url=api_url, kubeconfig=kubeconfig, context=context, profile=profile, model=model, state_dir=state_dir
+        repository=repository,
+        api_url=api_url,
+        kubeconfig=kubeconfig,
+        context=context,
+        profile=profile,
+        model=model,
+        state_dir=state_dir,
     )
     answer(document, text, as_json=as_json)
     leave(0 if document["written"] else 2)
@@ -159,7 +191,9 @@ def init(
 def serve(
     name: Annotated[str, typer.Argument(help="github, kubernetes or internal.")],
     *,
-    http: Annotated[int | None, typer.Option(help="Streamable HTTP on this loopback port instead of stdio.")] = None,
+    http: Annotated[
+        int | None, typer.Option(help="Streamable HTTP on this loopback port instead of stdio.")
+    ] = None,
     state_dir: StateDir = None,
 ) -> None:
     """Serve one MCP server by itself: read tools only, for any MCP client."""
@@ -200,6 +234,11 @@ def answer(document: dict[str, Any], text: str, *, as_json: bool) -> None:
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) if as_json else text)
     sys.stdout.write("\n")
     sys.stdout.flush()
+
+
+def say(line: str) -> None:
+    """Progress of a command, on stderr."""
+    sys.stderr.write(f"countersign: {line}\n")
 
 
 def fail(message: str) -> NoReturn:

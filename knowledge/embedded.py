@@ -55,7 +55,7 @@ def command(home: Path) -> list[str]:
     ]
 
 
-def main() -> int:
+def main() -> int:  # noqa: RET503 - execve does not return
     """Become the server; 1 with a sentence when the wheel is missing."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--settings-fd", type=int, required=True)
@@ -66,12 +66,16 @@ def main() -> int:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     spec = importlib.util.find_spec("arcadedb_embedded")
     if spec is None or spec.origin is None:
-        sys.stderr.write("the embedded graph is not installed: make the crew environment again (`make clean`, then `make run`)\n")
+        sys.stderr.write(
+            "the embedded graph is not installed: make the crew environment again (`make clean`, then `make run`)\n"
+        )
         return 1
     folder = Path(told["folder"])
     os.chdir(folder)  # it writes ./log
     words = command(Path(spec.origin).parent)
-    told_java = options(folder=folder, port=told["port"], http_port=told["http_port"], password=told["password"])
+    told_java = options(
+        folder=folder, port=told["port"], http_port=told["http_port"], password=told["password"]
+    )
     os.execve(words[0], words, {**os.environ, "JDK_JAVA_OPTIONS": told_java})  # noqa: S606 - no shell, fixed arguments
 
 

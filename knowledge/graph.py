@@ -35,16 +35,24 @@ class Graph:
     def __init__(self, uri: str, user: str, password: str) -> None:
         logging.getLogger("neo4j").setLevel(logging.ERROR)  # its retries are ours to tell
         self._driver = GraphDatabase.driver(
-            uri, auth=(user, password), connection_timeout=2.0, max_transaction_retry_time=0.0, telemetry_disabled=True
+            uri,
+            auth=(user, password),
+            connection_timeout=2.0,
+            max_transaction_retry_time=0.0,
+            telemetry_disabled=True,
         )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._driver.close()
 
-    def wait(self, seconds: float, *, clock: Callable[[], float] = time.monotonic, pause: float = 0.1) -> None:
+    def wait(
+        self, seconds: float, *, clock: Callable[[], float] = time.monotonic, pause: float = 0.1
+    ) -> None:
         """Return once it answers. A server that is starting refuses connections, then refuses the user.
 
         Raises GraphUnavailableError after `seconds`.
@@ -60,7 +68,9 @@ class Graph:
             else:
                 return
 
-    def read(self, cypher: LiteralString, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def read(
+        self, cypher: LiteralString, parameters: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """The rows of a query. Raises GraphUnavailableError."""
         try:
             with self._driver.session(database=DATABASE) as session:
@@ -97,7 +107,12 @@ def _bounded(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _lost_race(fault: Exception) -> bool:
     code = str(getattr(fault, "code", ""))
-    return "Constraint" in code or "Transient" in code or "Concurrent" in str(fault) or "Duplicated" in str(fault)
+    return (
+        "Constraint" in code
+        or "Transient" in code
+        or "Concurrent" in str(fault)
+        or "Duplicated" in str(fault)
+    )
 
 
 def _short(fault: Exception) -> str:

@@ -34,7 +34,9 @@ class Item(Word):
     name: str
     namespace: str = ""
     summary: str
-    source: str = Field(description="where it was read: a path and line, or kind/namespace/name in the cluster")
+    source: str = Field(
+        description="where it was read: a path and line, or kind/namespace/name in the cluster"
+    )
     rule: bool = Field(default=False, description="a network or security rule that a draft has to respect")
 
     @property
@@ -52,7 +54,9 @@ class Inventory(Word):
 
     def default_denies(self, namespace: str) -> tuple[Item, ...]:
         """Network rules of that namespace that deny all traffic not allowed elsewhere."""
-        return tuple(i for i in self.items if i.rule and i.namespace == namespace and "denies all" in i.summary)
+        return tuple(
+            i for i in self.items if i.rule and i.namespace == namespace and "denies all" in i.summary
+        )
 
 
 class Reads(Protocol):
@@ -91,7 +95,12 @@ def _terraform(reads: Reads) -> Iterator[Item]:
             line = text.count("\n", 0, match.start()) + 1
             block, kind, name = match.groups()
             title = f"{kind}.{name}" if name else kind
-            yield Item(kind=f"terraform {block}", name=title, summary=f"Terraform {block} {title}", source=f"{path}:{line}")
+            yield Item(
+                kind=f"terraform {block}",
+                name=title,
+                summary=f"Terraform {block} {title}",
+                source=f"{path}:{line}",
+            )
 
 
 def _namespaces(reads: Reads) -> Iterator[Item]:
@@ -101,7 +110,10 @@ def _namespaces(reads: Reads) -> Iterator[Item]:
         level = labels.get("pod-security.kubernetes.io/enforce", "none")
         name = str(meta.get("name", ""))
         yield Item(
-            kind="Namespace", name=name, summary=f"Namespace {name} enforces Pod Security level {level}", source=f"Namespace/{name}"
+            kind="Namespace",
+            name=name,
+            summary=f"Namespace {name} enforces Pod Security level {level}",
+            source=f"Namespace/{name}",
         )
 
 
@@ -126,16 +138,23 @@ def _summary(kind: str, name: str, namespace: str, found: Mapping[str, Any]) -> 
     if kind.endswith("Binding"):
         role = found.get("roleRef") or {}
         who = ", ".join(f"{s.get('kind')} {s.get('name')}" for s in found.get("subjects") or ())
-        return f"{kind} {name} gives {role.get('kind')} {role.get('name')} to {who or 'nobody'}", role.get("name") == "cluster-admin"
+        return f"{kind} {name} gives {role.get('kind')} {role.get('name')} to {who or 'nobody'}", role.get(
+            "name"
+        ) == "cluster-admin"
     if kind == "Application":
         source = spec.get("source") or {}
-        return f"Argo CD Application {name} follows {source.get('path')} at {source.get('targetRevision')}", False
+        return (
+            f"Argo CD Application {name} follows {source.get('path')} at {source.get('targetRevision')}",
+            False,
+        )
     return f"{kind} {namespace}/{name} with {spec.get('replicas', 1)} replicas", False
 
 
 def _network_policy(name: str, namespace: str, spec: Mapping[str, Any]) -> str:
     types = spec.get("policyTypes") or ["Ingress"]
-    everything = not (spec.get("podSelector") or {}).get("matchLabels") and not (spec.get("podSelector") or {}).get("matchExpressions")
+    everything = not (spec.get("podSelector") or {}).get("matchLabels") and not (
+        spec.get("podSelector") or {}
+    ).get("matchExpressions")
     closed = [t for t in types if not spec.get(t.lower())]
     if everything and closed:
         return f"NetworkPolicy {name} denies all {' and '.join(t.lower() for t in closed)} traffic in namespace {namespace}"
@@ -166,4 +185,10 @@ def statements(inventory: Inventory) -> Iterator[Statement]:
 
 
 def _row(place: str, item: Item) -> dict[str, Any]:
-    return {"key": f"{place}/{item.key}", "kind": item.kind, "name": item.name, "namespace": item.namespace, "summary": item.summary}
+    return {
+        "key": f"{place}/{item.key}",
+        "kind": item.kind,
+        "name": item.name,
+        "namespace": item.namespace,
+        "summary": item.summary,
+    }

@@ -34,7 +34,9 @@ class RunOutcome(Word):
     trace_id: str
     record: RunRecord
     changes: tuple[ChangeSet, ...] = ()
-    findings: Mapping[str, tuple[Finding, ...]] = Field(default={}, description="phase -> what Security objected to")
+    findings: Mapping[str, tuple[Finding, ...]] = Field(
+        default={}, description="phase -> what Security objected to"
+    )
     waivers: tuple[str, ...] = ()
     pods: tuple[PodSeen, ...] = ()
     destination: Destination
@@ -71,7 +73,9 @@ def statements(outcome: RunOutcome) -> Iterator[Statement]:
         "trace_id": outcome.trace_id,
         "journal_head": outcome.record.journal_head,
     }
-    yield schema.nodes("Goal", [{"key": outcome.goal_digest, "text": outcome.goal, "language": outcome.language}])
+    yield schema.nodes(
+        "Goal", [{"key": outcome.goal_digest, "text": outcome.goal, "language": outcome.language}]
+    )
     yield schema.nodes("Run", [run])
     yield schema.links("ASKED", "Run", "Goal", [(outcome.run_id, outcome.goal_digest)])
     yield from _targets(outcome)
@@ -83,7 +87,9 @@ def statements(outcome: RunOutcome) -> Iterator[Statement]:
         yield schema.nodes("Phase", [{"key": key, "name": name, "state": "not signed"}])
         yield schema.links("HAS_PHASE", "Run", "Phase", [(outcome.run_id, key)])
         yield from _findings(key, outcome.findings[name])
-    pods: list[dict[str, JsonValue]] = [{"key": f"{p.namespace}/{p.name}", "phase": p.phase, "ready": p.ready} for p in outcome.pods]
+    pods: list[dict[str, JsonValue]] = [
+        {"key": f"{p.namespace}/{p.name}", "phase": p.phase, "ready": p.ready} for p in outcome.pods
+    ]
     yield schema.nodes("Pod", pods)
     yield schema.links("RUNS", "Run", "Pod", [(outcome.run_id, str(p["key"])) for p in pods])
 
@@ -92,7 +98,9 @@ def _targets(outcome: RunOutcome) -> Iterator[Statement]:
     repository, cluster = outcome.destination.repository, outcome.destination.cluster
     if repository is not None:
         key = f"{repository.full_name}#{repository.repository_id}"
-        yield schema.nodes("Repository", [{"key": key, "name": repository.full_name, "host": repository.host}])
+        yield schema.nodes(
+            "Repository", [{"key": key, "name": repository.full_name, "host": repository.host}]
+        )
         yield schema.links("TARGETS", "Run", "Repository", [(outcome.run_id, key)])
     if cluster is not None:
         yield schema.nodes("Cluster", [{"key": cluster.uid, "server": cluster.server}])
@@ -104,9 +112,13 @@ def _phase(outcome: RunOutcome, phase: PhaseRecord) -> Iterator[Statement]:
     signoff = phase.signoff
     yield schema.nodes("Phase", [{"key": key, "name": phase.name, "state": signoff.state}])
     yield schema.links("HAS_PHASE", "Run", "Phase", [(outcome.run_id, key)])
-    yield schema.nodes("ChangeSet", [{"key": phase.manifest_digest, "change_id": phase.change_id, "phase": phase.name}])
+    yield schema.nodes(
+        "ChangeSet", [{"key": phase.manifest_digest, "change_id": phase.change_id, "phase": phase.name}]
+    )
     yield schema.links("PROPOSED", "Phase", "ChangeSet", [(key, phase.manifest_digest)])
-    yield schema.nodes("Signoff", [{"key": signoff.signoff, "expires": signoff.expires, "state": signoff.state}])
+    yield schema.nodes(
+        "Signoff", [{"key": signoff.signoff, "expires": signoff.expires, "state": signoff.state}]
+    )
     yield schema.links("SIGNED_AS", "ChangeSet", "Signoff", [(phase.manifest_digest, signoff.signoff)])
     change = next((c for c in outcome.changes if c.change_id == phase.change_id), None)
     if change is not None:
@@ -151,7 +163,12 @@ def _produced(effect: str, verb: str, receipt: Mapping[str, JsonValue]) -> Itera
         yield schema.links("PRODUCED", "Effect", "WorkflowRun", [(effect, key)])
     elif verb == "sync_application":
         key = f"{receipt.get('namespace')}/{receipt.get('name')}"
-        row = {"key": key, "revision": receipt.get("revision"), "health": receipt.get("health"), "sync": receipt.get("sync")}
+        row = {
+            "key": key,
+            "revision": receipt.get("revision"),
+            "health": receipt.get("health"),
+            "sync": receipt.get("sync"),
+        }
         yield schema.nodes("Application", [row])
         yield schema.links("PRODUCED", "Effect", "Application", [(effect, key)])
     elif verb == "apply":

@@ -52,7 +52,10 @@ class OutcomeRetriever(BaseRetriever):
         runs: dict[str, list[Mapping[str, Any]]] = {}
         for row in rows:
             runs.setdefault(str(row["run"]), []).append(row)
-        return [NodeWithScore(node=_node(f"outcome:{run}", _outcome(phases)), score=1.0) for run, phases in runs.items()]
+        return [
+            NodeWithScore(node=_node(f"outcome:{run}", _outcome(phases)), score=1.0)
+            for run, phases in runs.items()
+        ]
 
 
 def _outcome(phases: list[Mapping[str, Any]]) -> str:
@@ -69,7 +72,9 @@ class Memory:
     def __init__(self, sources: Iterable[Source], outcomes: OutcomeRetriever | None = None) -> None:
         nodes = [_node(s.source, s.text) for s in sources]
         self._texts = {node.node_id: node for node in nodes}
-        self._bm25 = BM25Retriever.from_defaults(nodes=nodes, similarity_top_k=min(12, len(nodes))) if nodes else None
+        self._bm25 = (
+            BM25Retriever.from_defaults(nodes=nodes, similarity_top_k=min(12, len(nodes))) if nodes else None
+        )
         self._outcomes = outcomes
 
     def search(self, query: str, *, limit: int = 6) -> tuple[Passage, ...]:
@@ -96,12 +101,18 @@ def inventory_sources(inventory: Inventory) -> tuple[Source, ...]:
 
 
 def _node(source: str, text: str) -> TextNode:
-    return TextNode(text=_spread(text), metadata={"source": source, "shown": text}, excluded_embed_metadata_keys=["source", "shown"])
+    return TextNode(
+        text=_spread(text),
+        metadata={"source": source, "shown": text},
+        excluded_embed_metadata_keys=["source", "shown"],
+    )
 
 
 def _passage(hit: NodeWithScore) -> Passage:
     meta = hit.node.metadata
-    return Passage(source=str(meta["source"]), text=str(meta["shown"]), score=round(float(hit.score or 0.0), 4))
+    return Passage(
+        source=str(meta["source"]), text=str(meta["shown"]), score=round(float(hit.score or 0.0), 4)
+    )
 
 
 def _spread(text: str) -> str:

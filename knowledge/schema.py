@@ -56,7 +56,8 @@ Row = Mapping[str, JsonValue]
 def constraints() -> list[Statement]:
     """One unique key per label; safe to run again."""
     return [
-        Statement("CREATE CONSTRAINT IF NOT EXISTS FOR (n:" + label + ") REQUIRE n.key IS UNIQUE", {}) for label in LABELS
+        Statement("CREATE CONSTRAINT IF NOT EXISTS FOR (n:" + label + ") REQUIRE n.key IS UNIQUE", {})
+        for label in LABELS
     ]
 
 
@@ -65,15 +66,23 @@ def nodes(label: LiteralString, rows: Iterable[Row]) -> Statement:
     if label not in LABELS:
         raise KeyError(label)
     listed = [{"key": row["key"], "set": dict(row)} for row in rows]
-    return Statement("UNWIND $rows AS row MERGE (n:" + label + " {key: row.key}) SET n += row.set", {"rows": listed})
+    return Statement(
+        "UNWIND $rows AS row MERGE (n:" + label + " {key: row.key}) SET n += row.set", {"rows": listed}
+    )
 
 
-def links(kind: LiteralString, source: LiteralString, target: LiteralString, pairs: Iterable[tuple[str, str]]) -> Statement:
+def links(
+    kind: LiteralString, source: LiteralString, target: LiteralString, pairs: Iterable[tuple[str, str]]
+) -> Statement:
     """Merge relationships between existing nodes, by their keys. Raises KeyError for a word that is not ours."""
     if kind not in LINKS or source not in LABELS or target not in LABELS:
         raise KeyError((kind, source, target))
     cypher = (
-        "UNWIND $pairs AS pair MATCH (a:" + source + " {key: pair[0]}) MATCH (b:" + target + " {key: pair[1]}) "
+        "UNWIND $pairs AS pair MATCH (a:"
+        + source
+        + " {key: pair[0]}) MATCH (b:"
+        + target
+        + " {key: pair[1]}) "
         "MERGE (a)-[:" + kind + "]->(b)"
     )
     return Statement(cypher, {"pairs": [list(pair) for pair in pairs]})

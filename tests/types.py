@@ -14,10 +14,25 @@ BOOT = (
 )  # inside the environment, so that pydantic's plugin is the one of the code under check
 ROOMS = {
     "base": (
-        "main.py", "policies", "traces", "tools/gate", "tools/notary", "tools/github", "tools/kubernetes",
-        "tools/sandbox", "tools/launch", "tools/environments.py",
+        "main.py",
+        "policies",
+        "traces",
+        "tools/gate",
+        "tools/notary",
+        "tools/github",
+        "tools/kubernetes",
+        "tools/sandbox",
+        "tools/launch",
+        "tools/environments.py",
     ),
-    "crew": ("crew", "knowledge", "tools/internal", "tools/session.py", "tools/serve.py", "tools/terraform.py"),
+    "crew": (
+        "crew",
+        "knowledge",
+        "tools/internal",
+        "tools/session.py",
+        "tools/serve.py",
+        "tools/terraform.py",
+    ),
 }
 
 

@@ -1,6 +1,6 @@
 """`make bench`: medians with CPU seconds beside them, and a calibration loop, since a machine's speed drifts.
 
-    .venv/bin/python -m tests.bench [run] [help] [scan] [gate] [imports] [packages]
+.venv/bin/python -m tests.bench [run] [help] [scan] [gate] [imports] [packages]
 """
 
 from __future__ import annotations
@@ -59,18 +59,29 @@ def say(what: str, figure: str) -> None:
 
 
 def help_() -> None:
-    wall, cpu = timed(lambda: subprocess.run([PYTHON, ROOT / "main.py", "--help"], check=True, capture_output=True), 7)
+    wall, cpu = timed(
+        lambda: subprocess.run([PYTHON, ROOT / "main.py", "--help"], check=True, capture_output=True), 7
+    )
     say("countersign --help", f"{wall:.2f} s, {cpu:.2f} CPU s (aim 0.3)")
 
 
 def imports() -> None:
     for env, module in (
-        (".venv", "mcp"), (".venv", "kubernetes"), (".venv", "tools.gate.server"), (".venv", "tools.notary.server"),
-        (".venv-crew", "crewai"), (".venv-crew", "llama_index.core"), (".venv-scanner", "checkov.terraform.runner"),
+        (".venv", "mcp"),
+        (".venv", "kubernetes"),
+        (".venv", "tools.gate.server"),
+        (".venv", "tools.notary.server"),
+        (".venv-crew", "crewai"),
+        (".venv-crew", "llama_index.core"),
+        (".venv-scanner", "checkov.terraform.runner"),
     ):
         command = [ROOT / env / "bin" / "python", "-c", f"import {module}"]
-        bare, _ = timed(lambda env=env: subprocess.run([ROOT / env / "bin" / "python", "-c", ""], check=True), 3)
-        wall, cpu = timed(lambda command=command: subprocess.run(command, check=False, capture_output=True, cwd=ROOT), 3)
+        bare, _ = timed(
+            lambda env=env: subprocess.run([ROOT / env / "bin" / "python", "-c", ""], check=True), 3
+        )
+        wall, cpu = timed(
+            lambda command=command: subprocess.run(command, check=False, capture_output=True, cwd=ROOT), 3
+        )
         say(f"import {module} ({env})", f"{max(wall - bare, 0):.2f} s, {cpu:.2f} CPU s")
 
 
@@ -81,9 +92,13 @@ def run() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 before, start = _cpu(), time.perf_counter()
                 command = [PYTHON, ROOT / "main.py", "run", goal, "--json", "--state-dir", folder]
-                environment = {key: value for key, value in os.environ.items() if key != "COUNTERSIGN_PROVIDER_MIRROR"}
+                environment = {
+                    key: value for key, value in os.environ.items() if key != "COUNTERSIGN_PROVIDER_MIRROR"
+                }
                 environment["PATH"] = _without_terraform(environment["PATH"])
-                done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, env=environment)
+                done = subprocess.run(
+                    command, check=False, capture_output=True, text=True, cwd=folder, env=environment
+                )
                 ended.append(time.perf_counter() - start)
                 cpu.append(_cpu() - before)
                 document = json.loads(done.stdout)
@@ -92,7 +107,10 @@ def run() -> None:
                     return
                 signed.append(float(document["durations"].get("to_first_signoff", 0)))
         say(f"{name}: to the first sign-off, new process", f"{statistics.median(signed):.1f} s (aim 3)")
-        say(f"{name}: to the end, prompt back", f"{statistics.median(ended):.1f} s, {statistics.median(cpu):.1f} CPU s (aim 6)")
+        say(
+            f"{name}: to the end, prompt back",
+            f"{statistics.median(ended):.1f} s, {statistics.median(cpu):.1f} CPU s (aim 6)",
+        )
 
 
 def _without_terraform(path: str) -> str:
@@ -109,11 +127,16 @@ def scan() -> None:
     tree = {str(p.relative_to(source)): p.read_bytes() for p in sorted(source.rglob("*")) if p.is_file()}
     with ScannerProcess(scanner_command(ROOT / ".venv-scanner" / "bin" / "python")) as process:
         scan_apart(tree, frozenset(tree), context=ScanContext(), process=process)
-        ours, cpu = timed(lambda: scan_apart(tree, frozenset(tree), context=ScanContext(), process=process), 9)
+        ours, cpu = timed(
+            lambda: scan_apart(tree, frozenset(tree), context=ScanContext(), process=process), 9
+        )
     cli = [ROOT / ".venv-scanner" / "bin" / "checkov", "-d", source, "--quiet", "--compact", "-o", "json"]
     theirs, cli_cpu = timed(lambda: subprocess.run(cli, check=False, capture_output=True), 3)
     say(f"scan of {len(tree)} files, every engine, warm worker", f"{ours * 1000:.0f} ms, {cpu:.2f} CPU s")
-    say("checkov's command line on the same folder", f"{theirs:.2f} s, {cli_cpu:.2f} CPU s: {theirs / ours:.0f} times (aim 10)")
+    say(
+        "checkov's command line on the same folder",
+        f"{theirs:.2f} s, {cli_cpu:.2f} CPU s: {theirs / ours:.0f} times (aim 10)",
+    )
 
 
 def packages() -> None:
@@ -129,7 +152,10 @@ PARTS = {"help": help_, "imports": imports, "packages": packages, "scan": scan, 
 
 
 def main(chosen: list[str]) -> int:
-    say("machine", f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}")
+    say(
+        "machine",
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}",
+    )
     for name in chosen or PARTS:
         if name not in PARTS:
             print(f"unknown part {name}; parts are {', '.join(PARTS)}", file=sys.stderr)

@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def wanted(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        pytest.skip(f"{name} is not set: this test needs a {name.removeprefix('COUNTERSIGN_LIVE_').lower()} of yours")
+        pytest.skip(
+            f"{name} is not set: this test needs a {name.removeprefix('COUNTERSIGN_LIVE_').lower()} of yours"
+        )
     return value
 
 
@@ -31,12 +33,24 @@ def test_init_sees_your_repository_and_your_cluster(tmp_path: Path) -> None:
 
 def test_a_dry_run_on_your_targets_signs_and_changes_nothing(tmp_path: Path) -> None:
     repository, kubeconfig = wanted("COUNTERSIGN_LIVE_REPOSITORY"), wanted("COUNTERSIGN_LIVE_KUBECONFIG")
-    assert countersign("init", "--repository", repository, "--kubeconfig", kubeconfig, cwd=tmp_path).returncode == 0
-    done = countersign("run", "Create an encrypted private S3 bucket for logs, keep 90 days.", "--dry-run", cwd=tmp_path)
+    assert (
+        countersign("init", "--repository", repository, "--kubeconfig", kubeconfig, cwd=tmp_path).returncode
+        == 0
+    )
+    done = countersign(
+        "run", "Create an encrypted private S3 bucket for logs, keep 90 days.", "--dry-run", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_your_model_plans_the_first_goal(tmp_path: Path) -> None:
     model = wanted("COUNTERSIGN_LIVE_MODEL")
-    done = countersign("run", "Deploy nginx with 3 replicas to namespace web on Kubernetes", "--model", model, "--dry-run", cwd=tmp_path)
+    done = countersign(
+        "run",
+        "Deploy nginx with 3 replicas to namespace web on Kubernetes",
+        "--model",
+        model,
+        "--dry-run",
+        cwd=tmp_path,
+    )
     assert done.returncode in {0, 3}, done.stderr

@@ -72,16 +72,44 @@ def tools(
     def record(outcome: RunOutcome) -> Recorded:
         opened = graph()
         if opened is None:
-            raise ToolRefusedError("graph-unavailable", "no graph is configured.", "The outcome is kept in the run's folder.")
+            raise ToolRefusedError(
+                "graph-unavailable", "no graph is configured.", "The outcome is kept in the run's folder."
+            )
         try:
             nodes, relationships = outcomes.record(opened, outcome)
         except GraphUnavailableError as fault:
-            raise ToolRefusedError("graph-unavailable", f"{fault}.", "The outcome waits in the run's folder.") from fault
+            raise ToolRefusedError(
+                "graph-unavailable", f"{fault}.", "The outcome waits in the run's folder."
+            ) from fault
         return Recorded(nodes=nodes, relationships=relationships)
 
     return (
-        Tool("search_knowledge", "Search blueprints, policies, past outcomes and the live inventory.", Query, Passages, search),
-        Tool("find_resources", "List what stands at the target: Terraform, namespaces, network rules, rights.", Find, Found, find),
-        Tool("query_outcomes", "What earlier runs on the same target met, newest first.", Nothing, Passages, recall),
-        Tool("record_outcome", "Write this run's outcome into the graph; writing it twice changes nothing.", RunOutcome, Recorded, record),
+        Tool(
+            "search_knowledge",
+            "Search blueprints, policies, past outcomes and the live inventory.",
+            Query,
+            Passages,
+            search,
+        ),
+        Tool(
+            "find_resources",
+            "List what stands at the target: Terraform, namespaces, network rules, rights.",
+            Find,
+            Found,
+            find,
+        ),
+        Tool(
+            "query_outcomes",
+            "What earlier runs on the same target met, newest first.",
+            Nothing,
+            Passages,
+            recall,
+        ),
+        Tool(
+            "record_outcome",
+            "Write this run's outcome into the graph; writing it twice changes nothing.",
+            RunOutcome,
+            Recorded,
+            record,
+        ),
     )

@@ -23,7 +23,7 @@ def read_config(state_dir: Path | None, profile: str | None = None, model: str |
     return configuration.read(os.environ, cwd=Path.cwd(), profile=profile, model=model, state_dir=state_dir)
 
 
-def run(  # noqa: PLR0913 - one parameter per option of the contract
+def run(
     goal: str,
     *,
     profile: str | None,
@@ -66,8 +66,13 @@ def show(run_id: str, state_dir: Path | None) -> tuple[dict[str, Any], str]:
     transcripts = {p.stem: folders.read_json(p) for p in sorted((folder / "transcripts").glob("*.json"))}
     lines = [f"{ended['run_id']}  {ended['status']}", f"goal: {ended['goal']}", ""]
     for phase in _objects(ended["phases"]):
-        lines.append(f"{phase['name']}: sign-off {phase['signoff']['digest']} until {phase['signoff']['expires']}")
-        lines += [f"  {g['seq']}. {g['server']}.{g['verb']} -> {g['destination']}: {g['state']}" for g in phase["grants"]]
+        lines.append(
+            f"{phase['name']}: sign-off {phase['signoff']['digest']} until {phase['signoff']['expires']}"
+        )
+        lines += [
+            f"  {g['seq']}. {g['server']}.{g['verb']} -> {g['destination']}: {g['state']}"
+            for g in phase["grants"]
+        ]
         lines += [f"  {turn}" for turn in _turns(transcripts.get(str(phase["name"]), {}))]
     unsigned = set(transcripts) - {str(p["name"]) for p in _objects(ended["phases"])}
     for name in sorted(unsigned):
@@ -85,7 +90,10 @@ def _turns(transcript: dict[str, Any]) -> list[str]:
     lines = []
     for turn in _objects(transcript.get("turns")):
         lines.append(f"[{turn.get('round', '?')}] {turn.get('speaker', '?')}: {turn.get('text', '')}")
-        lines += [f"      {o.get('rule')} {o.get('path')}: {o.get('message', '')}" for o in _objects(turn.get("objections"))]
+        lines += [
+            f"      {o.get('rule')} {o.get('path')}: {o.get('message', '')}"
+            for o in _objects(turn.get("objections"))
+        ]
     return lines
 
 
@@ -98,7 +106,11 @@ def trace(run_id: str, state_dir: Path | None) -> tuple[dict[str, Any], str]:
         spans = waterfall.read(folder / "trace.jsonl")
     except (OSError, ValueError) as fault:
         raise ConfigFaultError(f"the trace of {folder.name} cannot be read: {fault}") from fault
-    document_ = {"run_id": folder.name, "path": str(folder / "trace.jsonl"), "spans": [vars(s) for s in spans]}
+    document_ = {
+        "run_id": folder.name,
+        "path": str(folder / "trace.jsonl"),
+        "spans": [vars(s) for s in spans],
+    }
     return document_, "\n".join(waterfall.draw(spans))
 
 
@@ -107,11 +119,18 @@ def blueprints() -> tuple[dict[str, Any], str]:
     found: list[dict[str, Any]] = []
     for path in sorted((SOURCE / "knowledge" / "blueprints").glob("*/blueprint.toml")):
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-        found.append({"name": path.parent.name, **{k: data[k] for k in ("description", "parameters") if k in data}})
+        found.append(
+            {"name": path.parent.name, **{k: data[k] for k in ("description", "parameters") if k in data}}
+        )
     lines = []
     for blueprint in found:
-        lines += [f"{blueprint['name']}", *(f"  {text}" for text in blueprint.get("description", {}).values())]
-        lines += [f"    {name}: {_parameter(value)}" for name, value in blueprint.get("parameters", {}).items()]
+        lines += [
+            f"{blueprint['name']}",
+            *(f"  {text}" for text in blueprint.get("description", {}).values()),
+        ]
+        lines += [
+            f"    {name}: {_parameter(value)}" for name, value in blueprint.get("parameters", {}).items()
+        ]
     return {"blueprints": found}, "\n".join(lines)
 
 
@@ -119,5 +138,9 @@ def _parameter(value: object) -> str:
     if not isinstance(value, dict):
         return str(value)
     shown = [str(value.get("type", ""))]
-    shown += [f"{key} {value[key]}" for key in ("min", "max", "minimum", "maximum", "choices", "default") if key in value]
+    shown += [
+        f"{key} {value[key]}"
+        for key in ("min", "max", "minimum", "maximum", "choices", "default")
+        if key in value
+    ]
     return ", ".join(shown)

@@ -108,12 +108,18 @@ def read(
     if endpoint and file.traces.otlp_endpoint is None:
         file = file.model_copy(update={"traces": TracesConfig(otlp_endpoint=endpoint)})
     wanted = profile or file.profile
-    path = Path(wanted).absolute() if wanted.endswith(".toml") else SOURCE / "policies" / "profiles" / f"{wanted}.toml"
+    path = (
+        Path(wanted).absolute()
+        if wanted.endswith(".toml")
+        else SOURCE / "policies" / "profiles" / f"{wanted}.toml"
+    )
     try:
         chosen = load(path)
     except ProfileFaultError as fault:
         raise ConfigFaultError(str(fault)) from fault
-    home = Path(environ.get("XDG_STATE_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".local" / "state")
+    home = Path(
+        environ.get("XDG_STATE_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".local" / "state"
+    )
     config = Config(
         file=file,
         profile=chosen,

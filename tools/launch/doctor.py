@@ -21,7 +21,9 @@ def doctor(state_dir: Path | None) -> tuple[dict[str, Any], str]:
     except ConfigFaultError as fault:
         checks.append(_check("configuration", "missing", str(fault)))
     else:
-        checks.append(_check("configuration", "ok", f"profile {config.profile.name}, model {config.file.model.model}"))
+        checks.append(
+            _check("configuration", "ok", f"profile {config.profile.name}, model {config.file.model.model}")
+        )
         checks.append(_terraform(config.terraform, config.provider_mirror))
     ready = not any(check["state"] == "missing" for check in checks)
     marks = {"ok": "ok     ", "optional": "without", "missing": "MISSING"}
@@ -36,7 +38,11 @@ def _check(name: str, state: str, detail: str) -> dict[str, str]:
 def _python() -> dict[str, str]:
     low, high = environments.SUPPORTED
     good = low <= sys.version_info[:2] < high
-    return _check("python", "ok" if good else "missing", sys.version.split()[0] + ("" if good else ": use 3.11, 3.12 or 3.13"))
+    return _check(
+        "python",
+        "ok" if good else "missing",
+        sys.version.split()[0] + ("" if good else ": use 3.11, 3.12 or 3.13"),
+    )
 
 
 def _environments() -> list[dict[str, str]]:
@@ -52,7 +58,9 @@ def _environments() -> list[dict[str, str]]:
 def _isolation() -> dict[str, str]:
     word = confine.isolation()
     if word == "none":
-        detail = "none: this kernel has no Landlock; a real target then needs the gate under another user or host"
+        detail = (
+            "none: this kernel has no Landlock; a real target then needs the gate under another user or host"
+        )
         return _check("isolation", "optional", detail)
     return _check("isolation", "ok", word)
 

@@ -32,7 +32,12 @@ def status(record: RunRecord | None, crew_exit: int, *, dry_run: bool) -> Status
 
 
 def build(
-    *, run: Mapping[str, Any], crew: Mapping[str, Any], record: RunRecord | None, run_dir: Path, crew_exit: int
+    *,
+    run: Mapping[str, Any],
+    crew: Mapping[str, Any],
+    record: RunRecord | None,
+    run_dir: Path,
+    crew_exit: int,
 ) -> dict[str, Any]:
     """The document of `run --json` and `show --json`."""
     phases = [_phase(p, run_dir, crew) for p in record.phases] if record else []

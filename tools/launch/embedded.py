@@ -32,7 +32,9 @@ def settings_of(house: House, folder: Path, crew_python: Path) -> GraphSettings:
     address = folder / "address.json"
     told = _running(address)
     if told is None:
-        told = EmbeddedSettings(folder=folder, port=free_port(), http_port=free_port(), password=fresh_password())
+        told = EmbeddedSettings(
+            folder=folder, port=free_port(), http_port=free_port(), password=fresh_password()
+        )
         house.start("graph", [crew_python, "-P", "-m", "knowledge.embedded"], []).tell(told)
         address.touch(mode=0o600)
         address.write_text(told.model_dump_json(), encoding="utf-8")

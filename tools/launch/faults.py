@@ -12,7 +12,13 @@ from tools.session import SessionFaultError
 from tools.tool import ToolRefusedError
 from tools.verbs import TargetError
 
-USAGE: tuple[type[Exception], ...] = (ConfigFaultError, GoalFaultError, KeyFaultError, ProfileFaultError, TrustFaultError)
+USAGE: tuple[type[Exception], ...] = (
+    ConfigFaultError,
+    GoalFaultError,
+    KeyFaultError,
+    ProfileFaultError,
+    TrustFaultError,
+)
 REFUSALS: tuple[type[Exception], ...] = (ToolRefusedError,)
 FAULTS: tuple[type[Exception], ...] = (EnvironmentFaultError, SessionFaultError, TargetError, OSError)
 KNOWN = (*USAGE, *REFUSALS, *FAULTS)

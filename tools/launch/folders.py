@@ -20,7 +20,9 @@ def private(folder: Path) -> Path:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as fault:
-        raise ConfigFaultError(f"cannot write in {folder}: {fault.strerror}; choose another with --state-dir") from fault
+        raise ConfigFaultError(
+            f"cannot write in {folder}: {fault.strerror}; choose another with --state-dir"
+        ) from fault
     if folder.stat().st_uid != os.getuid():
         raise ConfigFaultError(f"{folder} belongs to another user; choose another with --state-dir")
     return folder
@@ -57,7 +59,9 @@ def read_json(path: Path) -> dict[str, object]:
     except FileNotFoundError:
         raise ConfigFaultError(f"{path} is missing: the run did not get that far") from None
     except (OSError, ValueError) as fault:
-        raise ConfigFaultError(f"{path} is corrupted ({fault}); the gate's journal still holds the run: `countersign show RUN`") from fault
+        raise ConfigFaultError(
+            f"{path} is corrupted ({fault}); the gate's journal still holds the run: `countersign show RUN`"
+        ) from fault
     if not isinstance(value, dict):
         raise ConfigFaultError(f"{path} is corrupted: an object was expected")
     return value

@@ -13,7 +13,9 @@ def check(goal: str) -> str:
     """The goal without surrounding space. Raises GoalFaultError."""
     text = goal.strip()
     if not text:
-        raise GoalFaultError('the goal is empty: say what you want, such as make run GOAL="Deploy nginx with 3 replicas"')
+        raise GoalFaultError(
+            'the goal is empty: say what you want, such as make run GOAL="Deploy nginx with 3 replicas"'
+        )
     if len(text.encode("utf-8", "surrogatepass")) > LONGEST:
         raise GoalFaultError(f"the goal is longer than {LONGEST} bytes: say it in a few sentences")
     odd = next((c for c in text if not c.isprintable() and c not in "\n\t "), None)

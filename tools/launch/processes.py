@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from policies.change import Word
 
@@ -53,7 +53,12 @@ class House:
     children: list[Child] = field(default_factory=list)
 
     def start(
-        self, name: str, command: Sequence[str | Path], pipes: Sequence[int], *, extra: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        pipes: Sequence[int],
+        *,
+        extra: Mapping[str, str] | None = None,
     ) -> Child:
         """Start `command` with a scrubbed environment and only `pipes` inherited, which are closed on our side.
 
@@ -81,7 +86,7 @@ class House:
         self.children.append(child)
         return child
 
-    def __enter__(self) -> House:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -73,7 +74,14 @@ def sandbox_up(state_dir: Path | None) -> tuple[dict[str, Any], str]:
         log = folder / "sandbox.log"
         with log.open("ab") as out:
             process = subprocess.Popen(
-                [environments.environment("base").python, "-P", "-m", "tools.sandbox", "--settings-fd", str(reader)],
+                [
+                    environments.environment("base").python,
+                    "-P",
+                    "-m",
+                    "tools.sandbox",
+                    "--settings-fd",
+                    str(reader),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -103,7 +111,9 @@ def sandbox_down(state_dir: Path | None) -> tuple[dict[str, Any], str]:
         if not _alive(standing.pid):
             break
         time.sleep(0.05)
-    return {"running": False}, "the sandbox is down; what it holds stays for the next `countersign sandbox up`"
+    return {
+        "running": False
+    }, "the sandbox is down; what it holds stays for the next `countersign sandbox up`"
 
 
 def sandbox_status(state_dir: Path | None) -> tuple[dict[str, Any], str]:
@@ -134,7 +144,7 @@ def standing_of(config: Config) -> Up | None:
         standing = Up.model_validate_json(_up_file(config).read_bytes())
     except (OSError, ValidationError):
         return None
-    port = int(standing.rehearsal.github_api.split(":")[2].split("/")[0])
+    port = _port(standing.rehearsal.github_api)
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return standing if _alive(standing.pid) else None
@@ -182,9 +192,12 @@ def _ready(reader: int, log: Path) -> Rehearsal:
         last = "\n".join(log.read_text(errors="replace").splitlines()[-3:]) if log.exists() else ""
         raise ConfigFaultError(f"the sandbox did not start: {last or 'it said nothing'}") from None
     ports = {"github": _port(told.github_api), "cluster": _port(told.cluster_url)}
-    folders.write_json(log.parent / "ports.json" if log.parent.name == "sandbox" else told.kubeconfig.parent / "ports.json", ports)
+    folders.write_json(
+        log.parent / "ports.json" if log.parent.name == "sandbox" else told.kubeconfig.parent / "ports.json",
+        ports,
+    )
     return told
 
 
 def _port(url: str) -> int:
-    return int(url.split(":")[2].split("/")[0])
+    return urlsplit(url).port or 80

@@ -39,7 +39,9 @@ def review(path: Path, profile: str | None, say: Callable[[str], None]) -> tuple
         "judged": list(result.judged),
     }
     lines = [_line(f) for f in result.findings]
-    lines.append(f"{decision}: {len(result.findings)} findings, {len(blocking)} block under profile {chosen.name}; {len(tree)} files")
+    lines.append(
+        f"{decision}: {len(result.findings)} findings, {len(blocking)} block under profile {chosen.name}; {len(tree)} files"
+    )
     return document, "\n".join(lines)
 
 
@@ -64,18 +66,25 @@ def _read(path: Path) -> Mapping[str, bytes]:
     found = [
         p
         for p in sorted(path.rglob("*"))
-        if p.is_file() and not p.is_symlink() and p.name.endswith(ENDINGS) and not SKIPPED & set(p.relative_to(path).parts)
+        if p.is_file()
+        and not p.is_symlink()
+        and p.name.endswith(ENDINGS)
+        and not SKIPPED & set(p.relative_to(path).parts)
     ]
     if not found:
         raise ConfigFaultError(f"{path} holds no Terraform, YAML or JSON files to judge")
     if len(found) > MOST_FILES:
-        raise ConfigFaultError(f"{path} holds {len(found)} files, more than {MOST_FILES}: review a folder further down")
+        raise ConfigFaultError(
+            f"{path} holds {len(found)} files, more than {MOST_FILES}: review a folder further down"
+        )
     return {str(p.relative_to(path)): _bytes(p) for p in found}
 
 
 def _bytes(path: Path) -> bytes:
     if path.stat().st_size > MOST_BYTES:
-        raise ConfigFaultError(f"{path} is larger than {MOST_BYTES} bytes: it is no configuration that a person wrote")
+        raise ConfigFaultError(
+            f"{path} is larger than {MOST_BYTES} bytes: it is no configuration that a person wrote"
+        )
     return path.read_bytes()
 
 

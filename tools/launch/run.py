@@ -48,7 +48,12 @@ def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) ->
     for name in ("crew", "scanner"):
         environments.ensure(name, show.line)
     ask = not (config.profile.unattended and (asked.yes or config.rehearsal))
-    close = setup.setup("launcher", traceparent=None, file=run_dir / "trace.jsonl", otlp_endpoint=config.file.traces.otlp_endpoint)
+    close = setup.setup(
+        "launcher",
+        traceparent=None,
+        file=run_dir / "trace.jsonl",
+        otlp_endpoint=config.file.traces.otlp_endpoint,
+    )
     with spans.span(RUN, {RUN_ID: told["run_id"]}), House(run_dir, environ) as house:
         told["trace_id"] = spans.trace_id()
         folders.write_json(run_dir / "run.json", told)
@@ -79,7 +84,9 @@ def _opened(config: Config, asked: Asked) -> tuple[Path, dict[str, Any]]:
         run_dir = folders.find_run(config.runs_dir, asked.resume)
         told = dict(folders.read_json(run_dir / "run.json"))
         if told["profile"] != config.profile.name:
-            raise ConfigFaultError(f"run {told['run_id']} began under profile {told['profile']}: give --profile {told['profile']}")
+            raise ConfigFaultError(
+                f"run {told['run_id']} began under profile {told['profile']}: give --profile {told['profile']}"
+            )
         return run_dir, told
     now = datetime.now(UTC)
     run_dir = folders.new_run(config.runs_dir, now)
@@ -134,7 +141,11 @@ def _confirm(sessions: BackgroundSessions, run_id: str, run_dir: Path, show: Sho
     for waiting in pending.signoffs:
         _show_change(waiting, run_dir, show)
         person = Confirmation(signoff=waiting.signoff, person=os.environ.get("USER", "unknown"))
-        tool = "confirm" if show.ask(f"Do this? ({waiting.phase}, sign-off {waiting.signoff[:19]})") else "refuse"
+        tool = (
+            "confirm"
+            if show.ask(f"Do this? ({waiting.phase}, sign-off {waiting.signoff[:19]})")
+            else "refuse"
+        )
         sessions.call("gate", tool, person, SignoffState)
 
 

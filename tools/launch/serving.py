@@ -23,7 +23,9 @@ NAMES = ("github", "kubernetes", "internal")
 def serve(name: str, http: int | None, state_dir: Path | None) -> int:
     """Serve until the client leaves. Raises ConfigFaultError for a name that is not served alone."""
     if name not in NAMES:
-        raise ConfigFaultError(f"there is no server {name!r} to serve alone; there are {', '.join(NAMES)}. Gate and notary live inside a run.")
+        raise ConfigFaultError(
+            f"there is no server {name!r} to serve alone; there are {', '.join(NAMES)}. Gate and notary live inside a run."
+        )
     config = read_config(state_dir)
     if name == "internal":
         python = environments.ensure("crew", lambda _: None).python
@@ -55,5 +57,7 @@ def _sandbox(config: Config) -> Rehearsal | None:
         return None
     standing = standing_of(config)
     if standing is None:
-        raise ConfigFaultError("nothing is configured and the sandbox is not up: run `countersign sandbox up` or `countersign init` first")
+        raise ConfigFaultError(
+            "nothing is configured and the sandbox is not up: run `countersign sandbox up` or `countersign init` first"
+        )
     return standing.rehearsal

@@ -25,7 +25,7 @@ from tools.settings import GateSettings
 from tools.tool import Nothing
 
 
-def init(  # noqa: PLR0913 - one parameter per option
+def init(
     *,
     repository: str | None,
     api_url: str,
@@ -44,7 +44,9 @@ def init(  # noqa: PLR0913 - one parameter per option
         raise ConfigFaultError(f"{path} exists: edit it, or move it away and run `countersign init` again")
     chosen = repository or _asked("GitHub repository (OWNER/NAME)", None)
     cluster = kubeconfig or Path(_asked("kubeconfig", str(Path.home() / ".kube" / "config")))
-    path.write_text(_text(chosen, api_url, cluster.expanduser().absolute(), context, profile, model), encoding="utf-8")
+    path.write_text(
+        _text(chosen, api_url, cluster.expanduser().absolute(), context, profile, model), encoding="utf-8"
+    )
     try:
         config = read_config(state_dir)
         ensure_keys(folders.private(config.state_dir), config.rehearsal)
@@ -57,7 +59,9 @@ def init(  # noqa: PLR0913 - one parameter per option
     where = seen.destination
     lines = [f"wrote {path}"]
     if where.repository is not None:
-        lines.append(f"repository {where.repository.full_name} at {where.repository.base_branch} {where.repository.base_commit[:12]}")
+        lines.append(
+            f"repository {where.repository.full_name} at {where.repository.base_branch} {where.repository.base_commit[:12]}"
+        )
     if where.cluster is not None:
         lines.append(f"cluster {where.cluster.server}, Kubernetes {seen.kubernetes_version}")
     return document, "\n".join(lines)
@@ -108,12 +112,16 @@ def _keep_token(config: Config) -> None:
 
 def _asked(what: str, default: str | None, *, hidden: bool = False) -> str:
     if not sys.stdin.isatty():
-        raise ConfigFaultError(f"nobody is at a terminal to say: {what}; give it as an option or put the file in place")
+        raise ConfigFaultError(
+            f"nobody is at a terminal to say: {what}; give it as an option or put the file in place"
+        )
     prompt: Callable[..., Any] = typer.prompt
     return str(prompt(what, default=default, hide_input=hidden, err=True))
 
 
-def _text(repository: str, api_url: str, kubeconfig: Path, context: str | None, profile: str, model: str) -> str:  # noqa: PLR0913, PLR0917
+def _text(
+    repository: str, api_url: str, kubeconfig: Path, context: str | None, profile: str, model: str
+) -> str:
     quoted = json.dumps  # a TOML basic string is a JSON string
     lines = [
         f"profile = {quoted(profile)}",

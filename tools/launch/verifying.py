@@ -34,7 +34,14 @@ def verify(signoff: Path, state_dir: Path | None) -> tuple[dict[str, Any], str]:
 def _trust(signoff: Path, state_dir: Path | None) -> Path:
     """The trust file of this user, or of the --state-dir that the run was kept under."""
     if state_dir is None:
-        beside = next((p / "gate" / TRUST_FILE for p in signoff.absolute().parents if (p / "gate" / TRUST_FILE).is_file()), None)
+        beside = next(
+            (
+                p / "gate" / TRUST_FILE
+                for p in signoff.absolute().parents
+                if (p / "gate" / TRUST_FILE).is_file()
+            ),
+            None,
+        )
         if beside is not None:
             return beside
     return read_config(state_dir).state_dir / TRUST_FILE

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping
@@ -52,7 +50,9 @@ class Started:
     crew: Any
 
 
-def start(house: House, config: Config, run: RunSettings, rehearsal: Callable[[], Rehearsal | None]) -> Started:
+def start(
+    house: House, config: Config, run: RunSettings, rehearsal: Callable[[], Rehearsal | None]
+) -> Started:
     """Start notary, gate, graph and crew; all import at once, each works as soon as it is told.
 
     `rehearsal` is asked for the sandbox's addresses after everything else is under way.
@@ -60,7 +60,9 @@ def start(house: House, config: Config, run: RunSettings, rehearsal: Callable[[]
     base = environments.environment("base").python
     crew_python = environments.environment("crew").python
     trace = TraceSettings(
-        traceparent=run.traceparent, file=run.run_dir / "trace.jsonl", otlp_endpoint=config.file.traces.otlp_endpoint
+        traceparent=run.traceparent,
+        file=run.run_dir / "trace.jsonl",
+        otlp_endpoint=config.file.traces.otlp_endpoint,
     )
     security, notary_security = pair()
     notary_to_gate, gate_from_notary = pair()
@@ -112,7 +114,7 @@ def start(house: House, config: Config, run: RunSettings, rehearsal: Callable[[]
     return Started(ends["person"][0], progress, crew)
 
 
-def _crew(  # noqa: PLR0913 - one value per descriptor
+def _crew(
     config: Config,
     run: RunSettings,
     trace: TraceSettings,
@@ -130,7 +132,10 @@ def _crew(  # noqa: PLR0913 - one value per descriptor
         profile=config.profile_path,
         dry_run=run.dry_run,
         model=ModelSettings(
-            model=model.model, base_url=model.base_url, api_key=config.api_key, timeout_seconds=model.timeout_seconds
+            model=model.model,
+            base_url=model.base_url,
+            api_key=config.api_key,
+            timeout_seconds=model.timeout_seconds,
         ),
         graph=graph,
         gate=roles,
@@ -148,7 +153,7 @@ def _graph(house: House, config: Config, crew_python: Path) -> GraphSettings | N
     graph = config.file.graph
     if graph.kind == "neo4j":
         if graph.uri is None or graph.password_file is None:
-            raise ConfigFaultError("[graph] kind = \"neo4j\" needs uri and password_file")
+            raise ConfigFaultError('[graph] kind = "neo4j" needs uri and password_file')
         return GraphSettings(uri=graph.uri, user=graph.user, password=_secret(graph.password_file))
     if graph.kind == "none":
         return None
@@ -205,4 +210,3 @@ def free_port() -> int:
 def fresh_password() -> str:
     """For a server of our own that lives as long as a run."""
     return secrets.token_urlsafe(24)
-

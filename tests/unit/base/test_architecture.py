@@ -10,11 +10,31 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 ROOMS = ("crew", "tools", "knowledge", "policies", "traces")
 EDGES = {
-    "main.py", "tools/launch/commands.py", "tools/launch/run.py", "tools/launch/doctor.py", "tools/launch/processes.py",
-    "tools/launch/setting_up.py", "tools/launch/serving.py", "tools/launch/rehearsal.py", "tools/environments.py",
-    "tools/confine.py", "crew/__main__.py", "knowledge/embedded.py", "policies/scanner/__main__.py",
+    "main.py",
+    "tools/launch/commands.py",
+    "tools/launch/run.py",
+    "tools/launch/doctor.py",
+    "tools/launch/processes.py",
+    "tools/launch/setting_up.py",
+    "tools/launch/serving.py",
+    "tools/launch/rehearsal.py",
+    "tools/environments.py",
+    "tools/confine.py",
+    "crew/__main__.py",
+    "knowledge/embedded.py",
+    "policies/scanner/__main__.py",
 }
-FRAMEWORKS = ("crewai", "autogen", "litellm", "openai", "anthropic", "llama-index", "langchain", "dbos", "neo4j")
+FRAMEWORKS = (
+    "crewai",
+    "autogen",
+    "litellm",
+    "openai",
+    "anthropic",
+    "llama-index",
+    "langchain",
+    "dbos",
+    "neo4j",
+)
 
 
 def sources() -> list[Path]:
@@ -45,7 +65,9 @@ def test_only_the_edge_of_a_process_reads_the_environment() -> None:
         str(path.relative_to(ROOT))
         for path in sources()
         if any(
-            isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"} and ast.unparse(node.value) == "os"
+            isinstance(node, ast.Attribute)
+            and node.attr in {"environ", "getenv"}
+            and ast.unparse(node.value) == "os"
             for node in ast.walk(ast.parse(path.read_text()))
         )
     }

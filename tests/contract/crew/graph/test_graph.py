@@ -22,15 +22,25 @@ from tools.gate.words import GrantState, PhaseRecord, RunRecord, SignoffState
 ROOT = Path(__file__).resolve().parents[4]
 DESTINATION = Destination(
     repository=RepositoryTarget(
-        host="localhost", repository_id=7, full_name="acme/platform", clone_url="http://localhost/acme/platform.git",
-        base_branch="main", base_commit="a" * 40,
+        host="localhost",
+        repository_id=7,
+        full_name="acme/platform",
+        clone_url="http://localhost/acme/platform.git",
+        base_branch="main",
+        base_commit="a" * 40,
     ),
     cluster=ClusterTarget(uid="uid-1", server="http://localhost", namespaces=("web",)),
 )
 DIGEST = "sha256:" + "1" * 64
 FINDING = Finding(
-    rule="pod-security/run-as-non-root", rule_class=RuleClass.POD_SECURITY, severity=Severity.HIGH, engine="countersign",
-    path="manifests/web/deployment.yaml", resource="Deployment/web/nginx", message="runs as root", why="root escapes",
+    rule="pod-security/run-as-non-root",
+    rule_class=RuleClass.POD_SECURITY,
+    severity=Severity.HIGH,
+    engine="countersign",
+    path="manifests/web/deployment.yaml",
+    resource="Deployment/web/nginx",
+    message="runs as root",
+    why="root escapes",
 )
 
 
@@ -43,13 +53,18 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     told = {
-        "folder": str(tmp_path_factory.mktemp("graph")), "port": free_port(), "http_port": free_port(),
+        "folder": str(tmp_path_factory.mktemp("graph")),
+        "port": free_port(),
+        "http_port": free_port(),
         "password": secrets.token_urlsafe(16),
     }
     reader, writer = os.pipe()
     server = subprocess.Popen(
-        [sys.executable, "-m", "knowledge.embedded", "--settings-fd", str(reader)], pass_fds=[reader], cwd=ROOT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "knowledge.embedded", "--settings-fd", str(reader)],
+        pass_fds=[reader],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     os.close(reader)
     with os.fdopen(writer, "w") as pipe:
@@ -65,18 +80,35 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
 
 def outcome(run_id: str = "run-1", status: str = "applied") -> RunOutcome:
     grant = GrantState(
-        seq=1, server="github", verb="open_pull_request", destination="acme/platform", state="done",
+        seq=1,
+        server="github",
+        verb="open_pull_request",
+        destination="acme/platform",
+        state="done",
         receipt={"number": 1, "url": "http://localhost/pull/1"},
     )
     signoff = SignoffState(
-        signoff=DIGEST, change_id="cs-" + "0" * 16, phase="publish", state="spent", expires="2026-11-23T00:00:00Z", grants=(grant,)
+        signoff=DIGEST,
+        change_id="cs-" + "0" * 16,
+        phase="publish",
+        state="spent",
+        expires="2026-11-23T00:00:00Z",
+        grants=(grant,),
     )
-    phase = PhaseRecord(name="publish", change_id="cs-" + "0" * 16, signoff=signoff, manifest_digest="sha256:" + "2" * 64)
+    phase = PhaseRecord(
+        name="publish", change_id="cs-" + "0" * 16, signoff=signoff, manifest_digest="sha256:" + "2" * 64
+    )
     return RunOutcome(
-        run_id=run_id, goal="nginx 3개", goal_digest="sha256:" + "3" * 64, language="ko", status=status,
-        ended="2026-11-23T00:00:00Z", trace_id="0" * 32,
+        run_id=run_id,
+        goal="nginx 3개",
+        goal_digest="sha256:" + "3" * 64,
+        language="ko",
+        status=status,
+        ended="2026-11-23T00:00:00Z",
+        trace_id="0" * 32,
         record=RunRecord(run_id=run_id, status="applied", phases=(phase,), denials=(), journal_head="h"),
-        findings={"publish": (FINDING,)}, pods=(PodSeen(namespace="web", name="p-1", phase="Running", ready=True),),
+        findings={"publish": (FINDING,)},
+        pods=(PodSeen(namespace="web", name="p-1", phase="Running", ready=True),),
         destination=DESTINATION,
     )
 
@@ -106,7 +138,9 @@ def test_what_an_earlier_run_met_is_quoted_with_its_source(graph: Graph) -> None
 
 def test_an_inventory_is_written_and_injection_stays_text(graph: Graph) -> None:
     evil = "x'}) DETACH DELETE n //"
-    item = inventory.Item(kind="NetworkPolicy", name=evil, namespace="web", summary=evil, source="s", rule=True)
+    item = inventory.Item(
+        kind="NetworkPolicy", name=evil, namespace="web", summary=evil, source="s", rule=True
+    )
     before = graph.read(schema.COUNT_NODES)[0]["count"]
     graph.write(inventory.statements(inventory.Inventory(destination=DESTINATION, items=(item,))))
     assert graph.read(schema.COUNT_NODES)[0]["count"] == before + 1

@@ -8,8 +8,12 @@ from policies.change import ClusterTarget, Destination, RepositoryTarget
 
 DESTINATION = Destination(
     repository=RepositoryTarget(
-        host="localhost", repository_id=7, full_name="acme/platform", clone_url="http://localhost/acme/platform.git",
-        base_branch="main", base_commit="a" * 40,
+        host="localhost",
+        repository_id=7,
+        full_name="acme/platform",
+        clone_url="http://localhost/acme/platform.git",
+        base_branch="main",
+        base_commit="a" * 40,
     ),
     cluster=ClusterTarget(uid="uid-1", server="http://localhost", namespaces=("web",)),
 )
@@ -38,7 +42,16 @@ class Target:
         if tool == "read_repository_file":
             return {"text": MAIN_TF}
         if tool == "list_namespaces":
-            return {"items": [{"metadata": {"name": "web", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}]}
+            return {
+                "items": [
+                    {
+                        "metadata": {
+                            "name": "web",
+                            "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+                        }
+                    }
+                ]
+            }
         if arguments["kind"] == "RoleBinding":
             raise LookupError("forbidden")
         found = {"NetworkPolicy": [DENY, SOME], "ClusterRoleBinding": [ADMIN]}

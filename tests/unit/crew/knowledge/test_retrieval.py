@@ -6,8 +6,14 @@ from knowledge.retrieval import Memory, Source
 
 SOURCES = (
     Source(source="blueprint:eks-cluster", text="AWS EKS 클러스터: private endpoint, encryption, logging"),
-    Source(source="blueprint:web-app", text="nginx httpd redis web app, Deployment and Service, 웹 애플리케이션 배포"),
-    Source(source="inventory:NetworkPolicy/web/deny", text="NetworkPolicy deny denies all ingress traffic in namespace web"),
+    Source(
+        source="blueprint:web-app",
+        text="nginx httpd redis web app, Deployment and Service, 웹 애플리케이션 배포",
+    ),
+    Source(
+        source="inventory:NetworkPolicy/web/deny",
+        text="NetworkPolicy deny denies all ingress traffic in namespace web",
+    ),
 )
 
 
