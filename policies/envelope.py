@@ -11,18 +11,19 @@ import binascii
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner
 
 from policies.change import Word, canonical, digest_of
 from policies.refusal import SignoffError
+from policies.statement import STATEMENT_TYPE, Statement, Subject
 from policies.strict import parse
 from policies.trust import KeyId, Trust, TrustedKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+__all__ = ["STATEMENT_TYPE", "Sealed", "Statement", "Subject", "seal", "unseal"]
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 
@@ -80,34 +81,6 @@ class _Bundle(Word):
     mediaType: Literal["application/vnd.dev.sigstore.bundle.v0.3+json"]  # noqa: N815
     verificationMaterial: _Material  # noqa: N815
     dsseEnvelope: _Dsse  # noqa: N815
-
-
-class Subject(Word):
-    """One named digest that a statement speaks of."""
-
-    name: str = Field(min_length=1, max_length=400)
-    digest: dict[Literal["sha256"], Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(min_length=1)
-
-    @classmethod
-    def of(cls, name: str, digest: str) -> Subject:
-        """From a `sha256:` digest."""
-        return cls(name=name, digest={"sha256": digest.removeprefix("sha256:")})
-
-    @property
-    def sha256_digest(self) -> str:
-        """With its `sha256:` prefix."""
-        return "sha256:" + self.digest["sha256"]
-
-
-class Statement(Word):
-    """The frame of every statement; a kind adds its literal `predicateType` and typed `predicate`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
-
-    type_: Literal["https://in-toto.io/Statement/v1"] = Field(
-        default="https://in-toto.io/Statement/v1", alias="_type"
-    )
-    subject: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=5000)]
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from typing import Literal
 from pydantic import Base64Bytes, Field, JsonValue
 
 from policies.change import ChangeId, Destination, Digest, Name, Phase, Word
-from policies.envelope import Statement
 from policies.finding import Finding
+from policies.statement import Statement
 
 
 class TargetDescription(Word):
