@@ -116,11 +116,12 @@ class _Machine:
     socket: int
     socketpair: int
     keyrings: tuple[int, int, int]
+    capset: int
 
 
 _MACHINES = {
-    "x86_64": _Machine(0xC000003E, 41, 53, (248, 249, 250)),
-    "aarch64": _Machine(0xC00000B7, 198, 199, (217, 218, 219)),
+    "x86_64": _Machine(0xC000003E, 41, 53, (248, 249, 250), 126),
+    "aarch64": _Machine(0xC00000B7, 198, 199, (217, 218, 219), 91),
 }
 
 
@@ -158,6 +159,7 @@ def restrict(  # noqa: PLR0913 - each is one thing kept
     no_new_privs()
     if not landlock_abi():
         return "none"
+    _drop_capabilities()
     if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208 - no need for pathlib before the walls stand
         raise ConfineFaultError("confinement holds for one thread only: restrict must run before a second one starts")
     shut = tuple(os.path.realpath(path) for path in hidden)
@@ -176,6 +178,14 @@ def restrict(  # noqa: PLR0913 - each is one thing kept
     except OSError as fault:
         raise ConfineFaultError(f"the kernel refused the confinement: {fault}") from fault
     return isolation()
+
+
+def _drop_capabilities() -> None:
+    """What root may do besides files: load modules, reboot, set the clock. no_new_privs keeps it from coming back."""
+    machine = _machine()
+    if machine is not None:
+        header, nothing = struct.pack("=Ii", 0x20080522, 0), bytes(24)
+        _syscall(machine.capset, ctypes.c_char_p(header), ctypes.create_string_buffer(nothing, 24))
 
 
 def _handled() -> int:

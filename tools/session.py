@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 from mcp.client.session import ClientSession
@@ -172,7 +172,7 @@ class BackgroundSessions:
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="countersign-sessions", daemon=True)
 
-    def __enter__(self) -> BackgroundSessions:
+    def __enter__(self) -> Self:
         self._thread.start()
         self._ready.wait()
         if self._fault is not None:
@@ -181,7 +181,7 @@ class BackgroundSessions:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._loop is not None and self._leave is not None:
+        if self._loop is not None and self._leave is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._leave.set)
         self._thread.join()
 

@@ -45,8 +45,8 @@ class PlanOfRecord:
             if not kept.rehearsal:
                 raise ToolRefusedError("plan-missing", "the workflow only rehearsed: there is no plan.", "Give the runner its tools, then run again.")
             return JudgePlan(change_id=kept.change_id, signoff=kept.signoff, plan_sha256=None)
-        repository, run_id = self._room.targets.repository, facts.get("run_id")
-        files = repository.artifact(run_id, ARTIFACT) if repository and isinstance(run_id, int) else None
+        repository, run_id = self._room.targets.repository, str(facts.get("run_id", ""))
+        files = repository.artifact(int(run_id), ARTIFACT) if repository and run_id.isdecimal() else None
         if files is None or not {"plan.json", "plan.sha256"} <= set(files):
             message = f"workflow run {run_id} left no artifact {ARTIFACT!r} with plan.json and plan.sha256."
             raise ToolRefusedError("plan-missing", message, "The signed workflow must upload both; read its log.")

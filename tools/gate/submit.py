@@ -235,10 +235,10 @@ class Submission:
 
     def _conclude(self, signoff: Digest, grant: Grant, spent: Spending) -> None:
         repository = self._room.targets.repository
-        run_id = spent.facts.get("run_id")
-        if grant.name != DISPATCH or repository is None or not isinstance(run_id, int):
+        run_id = str(spent.facts.get("run_id", ""))
+        if grant.name != DISPATCH or repository is None or not run_id.isdecimal():
             raise ToolRefusedError("workflow-unknown", f"the receipt of grant {grant.seq} names no workflow run.", "Look at the repository's runs.")
-        outcome = repository.workflow_outcome(run_id)
+        outcome = repository.workflow_outcome(int(run_id))
         if not outcome.running:
             facts = {"succeeded": outcome.succeeded, "rehearsed": outcome.rehearsed}
             detail = "" if outcome.succeeded else f"the workflow run did not succeed: {outcome.url}"

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -34,11 +35,14 @@ print(json.dumps([word, answer]))
 """
 
 
-def attempt(code: str, *, readable=(), writable=(), hidden=(), ports=(), pass_fds=()) -> object:
+Paths = Sequence[str | Path]
+
+
+def attempt(code: str, *, readable: Paths = (), writable: Paths = (), hidden: Paths = (), ports: Sequence[int] = ()) -> object:
     program = TRY.format(source=str(SOURCE), code=textwrap.indent(textwrap.dedent(code).strip(), "    "))
     spec = {"readable": [str(p) for p in readable], "writable": [str(p) for p in writable], "hidden": [str(p) for p in hidden], "ports": ports}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", program, json.dumps(spec)], capture_output=True, text=True, timeout=30, env={}, pass_fds=pass_fds, check=False
+        [sys.executable, "-P", "-c", program, json.dumps(spec)], capture_output=True, text=True, timeout=30, env={}, check=False
     )
     assert done.returncode == 0, done.stderr
     word, answer = json.loads(done.stdout.splitlines()[-1])
@@ -162,6 +166,17 @@ def test_sockets_that_landlock_cannot_see_are_denied(home: Path, code: str) -> N
         assert denied(attempt(code.format(path=path), readable=[home], writable=[home / "run"]))
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)  # it was there to be had
+
+
+def test_a_confined_root_has_no_capability_left_nor_gets_one_back() -> None:
+    if "seccomp" not in confine.isolation():
+        pytest.skip("unknown architecture")
+    code = """
+    import subprocess
+    status = open("/proc/self/status").read() + subprocess.check_output(["/bin/cat", "/proc/self/status"], text=True)
+    return [line.split()[1] for line in status.splitlines() if line.startswith(("CapEff", "CapPrm"))]
+    """
+    assert attempt(code, readable=["/proc"]) == ["0" * 16] * 4
 
 
 def test_a_stream_pair_still_works() -> None:
