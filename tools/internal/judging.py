@@ -5,6 +5,7 @@ They inform. What counts is the notary's own judgement of the resulting tree, in
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 from collections.abc import Mapping
 
@@ -138,11 +139,19 @@ def _bytes(files: Texts) -> Mapping[str, bytes]:
 def _absent() -> frozenset[Engine]:
     """Engines that this environment does not have."""
     absent: set[Engine] = {"checkov"}
-    if importlib.util.find_spec("kubernetes") is None:
+    if not _has_models():
         absent.add("kubernetes-models")
     if importlib.util.find_spec("regopy") is None:
         absent.add("rego")
     return frozenset(absent)
+
+
+def _has_models() -> bool:
+    """Whether the Kubernetes client here is one whose models check what they read: since 37 they are pydantic's."""
+    try:
+        return int(importlib.metadata.version("kubernetes").partition(".")[0]) >= 37
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def _context(asked: CheckPolicy, profile: Profile, pins: Pins) -> ScanContext:
