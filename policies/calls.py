@@ -141,7 +141,7 @@ def _advance_base(case: Case) -> str | None:
     repository, to = case.change.destination.repository, case.get("to")
     if repository is None or case.get("from") != repository.base_commit:
         return "from is not the signed base commit"
-    if case.get("branch") != repository.base_branch:
+    if case.grant.arguments.get("branch", repository.base_branch) != repository.base_branch:
         return "branch is not the destination's base branch"
     if not isinstance(to, str) or not _SHA.fullmatch(to):
         return "to is no full commit SHA"
