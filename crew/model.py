@@ -1,0 +1,90 @@
+"""ModelSettings -> CrewAI LLM, and what can go wrong with one, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import openai
+from crewai import LLM
+from crewai.llms.base_llm import BaseLLM
+
+from policies.change import Word
+from tools.settings import ModelSettings
+
+OFFLINE = "offline"
+
+
+class ModelFaultError(Exception):
+    """The model cannot be used. `name` is stable, the message says what to do."""
+
+    def __init__(self, name: str, message: str, advice: str) -> None:
+        super().__init__(f"{name}: {message} {advice}")
+        self.name = name
+
+
+class Usage(Word):
+    """What a run asked of its model."""
+
+    calls: int
+    tokens: int
+
+
+def build(settings: ModelSettings, offline: Callable[[], BaseLLM]) -> BaseLLM:
+    """The model of the run; `offline` makes the deterministic one. Raises ModelFaultError."""
+    if settings.model == OFFLINE:
+        return offline()
+    try:
+        return LLM(
+            model=settings.model,
+            base_url=settings.base_url,
+            api_key=settings.api_key,
+            timeout=settings.timeout_seconds,
+        )
+    except ImportError as fault:
+        raise ModelFaultError(
+            "model-unknown",
+            f"CrewAI does not know the model {settings.model!r} here.",
+            "Use offline, openai/MODEL or ollama/MODEL, or an OpenAI-compatible server with base_url.",
+        ) from fault
+    except (ValueError, openai.OpenAIError) as fault:
+        raise ModelFaultError(
+            "model-settings",
+            f"the model {settings.model!r} cannot be set up: {fault}.",
+            "Check model, base_url and key.",
+        ) from fault
+
+
+def usage(llm: BaseLLM) -> Usage:
+    """Calls and tokens so far."""
+    total = llm.get_token_usage_summary()
+    return Usage(calls=total.successful_requests, tokens=total.total_tokens)
+
+
+def model_fault(fault: openai.OpenAIError) -> ModelFaultError:
+    """A client error as a named fault; it never holds the key or the server's words."""
+    if isinstance(fault, openai.AuthenticationError | openai.PermissionDeniedError):
+        return ModelFaultError(
+            "model-key", "the model server does not accept the key.", "Set the right API key."
+        )
+    if isinstance(fault, openai.NotFoundError):
+        return ModelFaultError(
+            "model-unknown", "the model server does not know this model.", "Check `--model`."
+        )
+    if isinstance(fault, openai.APITimeoutError):
+        return ModelFaultError(
+            "model-timeout", "the model server did not answer in time.", "Raise the timeout or try again."
+        )
+    if isinstance(fault, openai.APIConnectionError):
+        return ModelFaultError(
+            "model-down", "the model server cannot be reached.", "Start it or check base_url."
+        )
+    if isinstance(fault, openai.RateLimitError):
+        return ModelFaultError(
+            "model-rate-limited", "the model server asks for patience.", "Go on later with --resume."
+        )
+    if isinstance(fault, openai.APIStatusError):
+        text = f"the model server answered {fault.status_code}."
+        return ModelFaultError("model-error", text, "Try again, or use `--model offline`.")
+    return ModelFaultError(
+        "model-error", f"the model client failed ({type(fault).__name__}).", "See crew.log."
+    )

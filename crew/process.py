@@ -1,0 +1,53 @@
+"""The crew's process behind its walls: settings, trace, sessions, run, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import traceback
+from collections.abc import Callable
+from typing import IO
+
+from pydantic import ValidationError
+
+from crew import house
+from crew.model import ModelFaultError
+from crew.phases import PhaseFaultError
+from knowledge.parameter import BlueprintFaultError
+from policies.profile import ProfileFaultError
+from tools.session import BackgroundSessions, SessionFaultError
+from tools.settings import CrewSettings
+from tools.tool import ToolRefusedError
+from traces import setup, spans
+
+EXPECTED = (
+    ModelFaultError, PhaseFaultError, BlueprintFaultError, ProfileFaultError, SessionFaultError, ToolRefusedError, OSError,
+)  # fmt: skip
+
+
+def live(text: bytes, fault: Callable[[str], int]) -> int:
+    """Deliver the goal of these settings; the exit code."""
+    try:
+        settings = CrewSettings.model_validate_json(text)
+    except ValidationError as wrong:
+        return fault(f"the settings cannot be used: {wrong.errors()[0]['msg']}")
+    logging.basicConfig(filename=settings.run_dir / "crew.log", level=logging.WARNING)
+    trace = settings.trace
+    close = setup.setup(
+        "crew", traceparent=trace.traceparent, file=trace.file, otlp_endpoint=trace.otlp_endpoint
+    )
+    try:
+        with os.fdopen(settings.progress_fd, "wb") as progress:
+            return _deliver(settings, progress)
+    except EXPECTED as known:
+        logging.exception("the run stopped\n%s", traceback.format_exc())
+        return fault(str(known))
+    finally:
+        close()
+
+
+def _deliver(settings: CrewSettings, progress: IO[bytes]) -> int:
+    with spans.span("invoke_workflow crew"), BackgroundSessions(house.pipe_names(settings)) as servers:
+        outcome = asyncio.run(house.run(settings, servers, progress))
+        return house.EXIT[outcome.kind]
