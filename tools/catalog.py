@@ -72,7 +72,9 @@ def load(path: Path = BELTS) -> Belts:
         for server, names in servers.items():
             known = EFFECTS.get(server, {})
             if unknown := [name for name in names if name not in known]:
-                raise CatalogFaultError(f"{path.name}: [{role}] {server} lists what the catalog does not know: {unknown}")
+                raise CatalogFaultError(
+                    f"{path.name}: [{role}] {server} lists what the catalog does not know: {unknown}"
+                )
     return MappingProxyType(belts)
 
 

@@ -39,7 +39,9 @@ NO_CONFINEMENT = 125
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the Landlock system calls, the same on every architecture
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _PR_GET_SECCOMP = 1, 4, 22, 38, 21
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REFER, _TRUNCATE, _IOCTL_DEV = (1 << n for n in (0, 1, 2, 3, 13, 14, 15))
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REFER, _TRUNCATE, _IOCTL_DEV = (
+    1 << n for n in (0, 1, 2, 3, 13, 14, 15)
+)
 _CHANGE_TREE = sum(1 << n for n in range(4, 13))  # remove and make everything that a folder can hold
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
@@ -110,7 +112,7 @@ def landlock_abi() -> int:
 
 @dataclass(frozen=True)
 class _Machine:
-    """What a seccomp filter must know of an architecture."""
+    """The numbers of an architecture's system calls that are restricted or used here."""
 
     audit: int
     socket: int
@@ -140,7 +142,7 @@ def isolation() -> str:
     return f"landlock-abi{landlock_abi()}" + ("+seccomp" if _machine() else "")
 
 
-def restrict(  # noqa: PLR0913 - each is one thing kept
+def restrict(
     *,
     readable: Iterable[str | os.PathLike[str]],
     writable: Iterable[str | os.PathLike[str]],
@@ -161,7 +163,9 @@ def restrict(  # noqa: PLR0913 - each is one thing kept
         return "none"
     _drop_capabilities()
     if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208 - no need for pathlib before the walls stand
-        raise ConfineFaultError("confinement holds for one thread only: restrict must run before a second one starts")
+        raise ConfineFaultError(
+            "confinement holds for one thread only: restrict must run before a second one starts"
+        )
     shut = tuple(os.path.realpath(path) for path in hidden)
     try:
         ruleset = _ruleset(connect_ports)
@@ -204,7 +208,9 @@ def _ruleset(connect_ports: Iterable[int] | None) -> int:
     ruleset = _syscall(_CREATE, ctypes.c_char_p(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
     for port in connect_ports or () if abi >= 4 else ():
         rule = struct.pack("=QQ", _CONNECT_TCP, port)
-        _syscall(_ADD, ctypes.c_int(ruleset), ctypes.c_int(_NET_PORT), ctypes.c_char_p(rule), ctypes.c_uint32(0))
+        _syscall(
+            _ADD, ctypes.c_int(ruleset), ctypes.c_int(_NET_PORT), ctypes.c_char_p(rule), ctypes.c_uint32(0)
+        )
     return ruleset
 
 
@@ -219,7 +225,13 @@ def _allow(ruleset: int, path: str, rights: int, *, must: bool = False) -> None:
         if not os.path.isdir(path):  # noqa: PTH112 - as above
             rights &= _ON_FILES
         rule = struct.pack("=Qi", rights & _handled(), folder)
-        _syscall(_ADD, ctypes.c_int(ruleset), ctypes.c_int(_PATH_BENEATH), ctypes.c_char_p(rule), ctypes.c_uint32(0))
+        _syscall(
+            _ADD,
+            ctypes.c_int(ruleset),
+            ctypes.c_int(_PATH_BENEATH),
+            ctypes.c_char_p(rule),
+            ctypes.c_uint32(0),
+        )
     finally:
         os.close(folder)
 
@@ -278,13 +290,10 @@ def _filter_calls(*, internet: bool, unix_sockets: bool) -> None:
 
 def python_paths() -> tuple[str, ...]:
     """What this interpreter reads: its environment, its base installation, its path, and packages linked into that."""
-    roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if os.path.isdir(path))}  # noqa: PTH112
+    folders = [path for path in sys.path if os.path.isdir(path)]  # noqa: PTH112 - no need for pathlib before the walls stand
+    roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, *folders}
     linked = {
-        entry.path
-        for path in sys.path
-        if os.path.isdir(path)  # noqa: PTH112
-        for entry in os.scandir(path)
-        if entry.is_symlink() and entry.is_dir()
+        entry.path for path in folders for entry in os.scandir(path) if entry.is_symlink() and entry.is_dir()
     }
     return tuple(sorted({os.path.realpath(path) for path in roots | linked} - {"/"}))
 
@@ -298,7 +307,7 @@ class Command:
     env: Mapping[str, str]
 
 
-def command(  # noqa: PLR0913 - each is one thing kept
+def command(
     argv: Sequence[str],
     *,
     cwd: str | os.PathLike[str],
@@ -313,7 +322,7 @@ def command(  # noqa: PLR0913 - each is one thing kept
     cannot confine, the program is not started and the exit code is NO_CONFINEMENT: ask `isolation()` before.
     """
     spec = {
-        "readable": [*SYSTEM, *map(os.fspath, readable)],
+        "readable": [*SYSTEM, *(os.fspath(path) for path in readable)],
         "writable": [os.fspath(path) for path in writable],
         "network": network,
         "parent": os.getpid(),

@@ -17,7 +17,7 @@ from mcp.shared.message import SessionMessage
 types: Any = _types
 lowlevel: Any = _lowlevel
 SECOND = hasattr(_types, "jsonrpc_message_adapter")
-RemoteError: type[Exception] = _exceptions.MCPError if SECOND else getattr(_exceptions, "McpError")  # noqa: B009 - absent in the other version
+RemoteError: type[Exception] = getattr(_exceptions, "MCPError" if SECOND else "McpError")
 
 Wire = dict[str, Any]
 Listing = Callable[[], list[Wire]]

@@ -105,7 +105,9 @@ class Mount:
         if tool is None:
             known = ", ".join(self.tools) or "none"
             raise ToolRefusedError(
-                "tool-not-granted", f"{self.role} has no tool {name[:100]!r} here.", f"Its tools are: {known}."
+                "tool-not-granted",
+                f"{self.role} has no tool {name[:100]!r} here.",
+                f"Its tools are: {known}.",
             )
         parsed = _parsed(tool, arguments)
         try:
@@ -122,9 +124,13 @@ class Mount:
             raise refusal_of(fault) from fault
         except Exception as fault:
             # logged by the SDK with its traceback; its text may hold what the peer must not read
-            raise ServerFaultError(f"{name} failed with {type(fault).__name__}: the server's own output says more") from fault
+            raise ServerFaultError(
+                f"{name} failed with {type(fault).__name__}: the server's own output says more"
+            ) from fault
         if not isinstance(result, tool.result):
-            raise ServerFaultError(f"{name} answered {type(result).__name__}, its contract is {tool.result.__name__}")
+            raise ServerFaultError(
+                f"{name} answered {type(result).__name__}, its contract is {tool.result.__name__}"
+            )
         return result
 
 
@@ -179,7 +185,12 @@ def _listed(server: str, tool: Tool) -> dict[str, Any]:
 
 
 def mount(
-    tools: Sequence[Tool], *, name: str, role: Role, deadline: float = DEADLINE, on_refusal: OnRefusal = _unheard
+    tools: Sequence[Tool],
+    *,
+    name: str,
+    role: Role,
+    deadline: float = DEADLINE,
+    on_refusal: OnRefusal = _unheard,
 ) -> Any:  # noqa: ANN401 - either SDK's Server
     """A low-level MCP server for one role. Raises catalog.CatalogFaultError."""
     chosen = catalog.mounted(name, role, tools)
@@ -187,7 +198,7 @@ def mount(
     return dialect.server(f"countersign-{name}", VERSION, mounted.listing, mounted.calling)
 
 
-async def serve(  # noqa: PLR0913 - who is served what, how long, and who hears of a no
+async def serve(
     tools: Sequence[Tool],
     fd: int,
     *,
@@ -229,7 +240,9 @@ async def serve_http(tools: Sequence[Tool], *, name: str, role: Role, port: int)
 
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
     security = TransportSecuritySettings(
-        enable_dns_rebinding_protection=True, allowed_hosts=hosts, allowed_origins=[f"http://{h}" for h in hosts]
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=hosts,
+        allowed_origins=[f"http://{h}" for h in hosts],
     )
     manager = StreamableHTTPSessionManager(
         mount(tools, name=name, role=role), json_response=True, security_settings=security

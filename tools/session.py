@@ -73,9 +73,13 @@ class Session:
             return result.model_validate(answer)
         except ValidationError as fault:
             count = fault.error_count()
-            raise SessionAnswerError(f"{self._name}.{tool} answered no {result.__name__} ({count} faults)") from fault
+            raise SessionAnswerError(
+                f"{self._name}.{tool} answered no {result.__name__} ({count} faults)"
+            ) from fault
 
-    async def raw(self, tool: str, arguments: Word | Mapping[str, Any], *, deadline: float = DEADLINE) -> dict[str, Any]:
+    async def raw(
+        self, tool: str, arguments: Word | Mapping[str, Any], *, deadline: float = DEADLINE
+    ) -> dict[str, Any]:
         """Call a tool; its structured content as it came. Raises as `call` does."""
         sent = arguments.model_dump(mode="json") if isinstance(arguments, Word) else dict(arguments)
         about = {names.MCP_METHOD: names.MCP_CALL, names.TOOL_NAME: tool}
@@ -100,13 +104,17 @@ class Session:
             with anyio.fail_after(_OPENING):
                 listed = await dialect.list_tools(self._client)
         except TimeoutError:
-            raise SessionTimeoutError(f"{self._name} did not list its tools within {_OPENING:.0f} seconds") from None
+            raise SessionTimeoutError(
+                f"{self._name} did not list its tools within {_OPENING:.0f} seconds"
+            ) from None
         except (anyio.ClosedResourceError, anyio.BrokenResourceError, dialect.RemoteError) as fault:
             raise self._lost("tools/list") from fault
         return [ToolView(t["name"], t.get("description", ""), t["inputSchema"]) for t in listed]
 
     def _lost(self, tool: str) -> SessionLostError:
-        return SessionLostError(f"{self._name} is gone during {tool}: start it again and read the state first")
+        return SessionLostError(
+            f"{self._name} is gone during {tool}: start it again and read the state first"
+        )
 
     def _remote(self, tool: str, fault: Exception) -> Exception:
         error: Any = getattr(fault, "error")  # noqa: B009 - both SDKs have it, on different classes
@@ -123,7 +131,9 @@ class Session:
         if not answer.get("isError"):
             return content
         if isinstance(content.get("refused"), str):
-            raise ToolRefusedError(content["refused"], str(content.get("message", "")), str(content.get("advice", "")))
+            raise ToolRefusedError(
+                content["refused"], str(content.get("message", "")), str(content.get("advice", ""))
+            )
         raise SessionAnswerError(f"{self._name}.{tool} failed without naming a refusal")
 
 
@@ -146,7 +156,9 @@ async def _opened(client: ClientSession, name: str) -> None:
         with anyio.fail_after(_OPENING):
             await client.initialize()
     except TimeoutError:
-        raise SessionTimeoutError(f"{name} did not answer within {_OPENING:.0f} seconds of its start") from None
+        raise SessionTimeoutError(
+            f"{name} did not answer within {_OPENING:.0f} seconds of its start"
+        ) from None
     except (anyio.ClosedResourceError, anyio.BrokenResourceError, dialect.RemoteError) as fault:
         raise SessionLostError(f"{name} ended before it answered: its own output says why") from fault
 
@@ -186,12 +198,20 @@ class BackgroundSessions:
         self._thread.join()
 
     def call(
-        self, server: str, tool: str, arguments: Word | Mapping[str, Any], result: type[W], *, deadline: float = DEADLINE
+        self,
+        server: str,
+        tool: str,
+        arguments: Word | Mapping[str, Any],
+        result: type[W],
+        *,
+        deadline: float = DEADLINE,
     ) -> W:
         """Block until the answer is there. Raises as Session.call does."""
         return self._wait(self._session(server).call(tool, arguments, result, deadline=deadline))
 
-    def raw(self, server: str, tool: str, arguments: Mapping[str, Any], *, deadline: float = DEADLINE) -> dict[str, Any]:
+    def raw(
+        self, server: str, tool: str, arguments: Mapping[str, Any], *, deadline: float = DEADLINE
+    ) -> dict[str, Any]:
         """Block until the structured content is there. Raises as Session.call does."""
         return self._wait(self._session(server).raw(tool, arguments, deadline=deadline))
 
@@ -201,7 +221,9 @@ class BackgroundSessions:
 
     def _session(self, server: str) -> Session:
         if server not in self._sessions:
-            raise SessionLostError(f"there is no session named {server!r}; open are: {', '.join(self._sessions) or 'none'}")
+            raise SessionLostError(
+                f"there is no session named {server!r}; open are: {', '.join(self._sessions) or 'none'}"
+            )
         return self._sessions[server]
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:

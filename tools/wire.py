@@ -49,7 +49,9 @@ async def streams(fd: int, *, limit: int = LIMIT) -> AsyncIterator[tuple[Incomin
         channel.close()
 
 
-async def _read(channel: socket.socket, deliver: MemoryObjectSendStream[SessionMessage | Exception], limit: int) -> None:
+async def _read(
+    channel: socket.socket, deliver: MemoryObjectSendStream[SessionMessage | Exception], limit: int
+) -> None:
     loop = asyncio.get_running_loop()
     held = bytearray()
     async with deliver:
@@ -101,7 +103,10 @@ async def _write(
 
 
 async def _refused(
-    message: SessionMessage, size: int, deliver: MemoryObjectSendStream[SessionMessage | Exception], limit: int
+    message: SessionMessage,
+    size: int,
+    deliver: MemoryObjectSendStream[SessionMessage | Exception],
+    limit: int,
 ) -> bytes:
     """Answer a request of ours with an error, or turn an answer of ours into one, which is returned."""
     body = dialect.bare(message)

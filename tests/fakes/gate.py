@@ -102,13 +102,31 @@ class World:
         branch = f"countersign/{opened.change_id}"
         base = opened.destination.repository.base_commit
         grants = [
-            ("push_commit", {"branch": branch, "base_commit": base, "message": "m", "files": [{"$artifact": path} for path in sorted(files)]}),
+            (
+                "push_commit",
+                {
+                    "branch": branch,
+                    "base_commit": base,
+                    "message": "m",
+                    "files": [{"$artifact": path} for path in sorted(files)],
+                },
+            ),
             ("open_pull_request", {"head": branch, "base": "main", "title": "t", "body": "b"}),
-            ("request_reviewers", {"number": {"$receipt": {"seq": 2, "fact": "number"}}, "reviewers": ["platform-lead"]}),
+            (
+                "request_reviewers",
+                {"number": {"$receipt": {"seq": 2, "fact": "number"}}, "reviewers": ["platform-lead"]},
+            ),
         ]
-        return self.change(opened, files, [("github", verb, arguments, ("previous_done",)) for verb, arguments in grants])
+        return self.change(
+            opened, files, [("github", verb, arguments, ("previous_done",)) for verb, arguments in grants]
+        )
 
-    def change(self, opened: OpenedChange, files: dict[str, bytes], grants: list[tuple[str, str, dict[str, Any], tuple[str, ...]]]) -> ChangeSet:
+    def change(
+        self,
+        opened: OpenedChange,
+        files: dict[str, bytes],
+        grants: list[tuple[str, str, dict[str, Any], tuple[str, ...]]],
+    ) -> ChangeSet:
         return ChangeSet(
             change_id=opened.change_id, run_id=opened.run_id, phase=opened.phase, goal_digest=GOAL, profile=opened.profile,
             artifacts=tuple(Artifact(path=p, digest=digest_of(b), operation=Operation.ADD) for p, b in sorted(files.items())),
@@ -144,7 +162,9 @@ class World:
 
     def all_effects(self) -> int:
         """Effects counted at the targets."""
-        return sum(len(verb.performed) for target in (self.repository, self.cluster) for verb in target.all.values())
+        return sum(
+            len(verb.performed) for target in (self.repository, self.cluster) for verb in target.all.values()
+        )
 
     def push(self) -> Any:
         return self.repository.all["github.push_commit"]

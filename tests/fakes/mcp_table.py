@@ -39,9 +39,17 @@ class Otherwise(Word):
 def server(environment: str, role: str = "devops") -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """A server process of that environment and our end of its pipe."""
     ours, theirs = socket.socketpair()
-    command = [str(ROOT / environment / "bin/python"), "-P", str(ROOT / "tests/fakes/mcp_server.py"), str(theirs.fileno()), role]
+    command = [
+        str(ROOT / environment / "bin/python"),
+        "-P",
+        str(ROOT / "tests/fakes/mcp_server.py"),
+        str(theirs.fileno()),
+        role,
+    ]
     with theirs:
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env={"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], env={"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL
+        )
     try:
         yield ours.detach(), process
     finally:
@@ -49,10 +57,20 @@ def server(environment: str, role: str = "devops") -> Iterator[tuple[int, subpro
         process.wait()
 
 
-async def told(session: Session, act: str, text: str = "", count: int = 0, *, tool: str = "submit", deadline: float = 10.0) -> object:
+async def told(
+    session: Session,
+    act: str,
+    text: str = "",
+    count: int = 0,
+    *,
+    tool: str = "submit",
+    deadline: float = 10.0,
+) -> object:
     """The text that came back, or the fault."""
     try:
-        return (await session.call(tool, {"act": act, "text": text, "count": count}, Said, deadline=deadline)).text
+        return (
+            await session.call(tool, {"act": act, "text": text, "count": count}, Said, deadline=deadline)
+        ).text
     except (ToolRefusedError, SessionLostError, SessionTimeoutError, SessionAnswerError) as fault:
         return fault
 
@@ -62,7 +80,7 @@ async def every_answer(fd: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     async with open_session(fd, name="gate") as session:
         found["tools"] = await session.tools()
-        found["echo"] = await told(session, "echo", "안녕 \u2028 \\ \"")
+        found["echo"] = await told(session, "echo", '안녕 \u2028 \\ "')
         for act in ("refuse", "limited", "conflict", "fault", "other", "thread"):
             found[act] = await told(session, act)
         found["other role's"] = await told(session, "echo", tool="deposit")

@@ -40,7 +40,12 @@ class FakeVerb:
         self._fault("find")
         if call.effect_key not in self.effects:
             return None
-        return Receipt(verb=self.name, facts=self.effects[call.effect_key], matches=not self.differs, difference=self.differs)
+        return Receipt(
+            verb=self.name,
+            facts=self.effects[call.effect_key],
+            matches=not self.differs,
+            difference=self.differs,
+        )
 
     def perform(self, call: Call) -> None:
         self._fault("before")
@@ -61,7 +66,9 @@ def lost() -> None:
 class FakeRepository:
     head: str = "1" * 40
     files: dict[str, bytes] = field(default_factory=lambda: {"README.md": b"base\n"})
-    outcome: WorkflowOutcome = WorkflowOutcome(run_id=77, running=True, succeeded=False)
+    outcome: WorkflowOutcome = field(
+        default_factory=lambda: WorkflowOutcome(run_id=77, running=True, succeeded=False)
+    )
     artifacts: dict[str, dict[str, bytes]] = field(default_factory=dict)
     full_name: str = "acme/platform"
 
@@ -70,18 +77,32 @@ class FakeRepository:
             "github.push_commit": FakeVerb("github.push_commit", lambda call: {"commit": commit_of(call)}),
             "github.open_pull_request": FakeVerb("github.open_pull_request", lambda _: {"number": 7}),
             "github.request_reviewers": FakeVerb("github.request_reviewers", lambda _: {}),
-            "github.advance_base": FakeVerb("github.advance_base", lambda call: {"commit": call.arguments["to"]}),
+            "github.advance_base": FakeVerb(
+                "github.advance_base", lambda call: {"commit": call.arguments["to"]}
+            ),
             "github.dispatch_workflow": FakeVerb("github.dispatch_workflow", lambda _: {"run_id": 77}),
         }
-        self.reads = (Tool("read_repository_file", "One file.", Path, Text, lambda asked: Text(text=self.files[asked.path].decode())),)
+        self.reads = (
+            Tool(
+                "read_repository_file",
+                "One file.",
+                Path,
+                Text,
+                lambda asked: Text(text=self.files[asked.path].decode()),
+            ),
+        )
 
     def verbs(self) -> Mapping[str, FakeVerb]:
         return self.all
 
     def resolve(self) -> RepositoryTarget:
         return RepositoryTarget(
-            host="127.0.0.1:1", repository_id=42, full_name=self.full_name, clone_url="http://127.0.0.1:1/acme/platform.git",
-            base_branch="main", base_commit=self.head,
+            host="127.0.0.1:1",
+            repository_id=42,
+            full_name=self.full_name,
+            clone_url="http://127.0.0.1:1/acme/platform.git",
+            base_branch="main",
+            base_commit=self.head,
         )
 
     def tree(self, commit: str) -> Mapping[str, bytes]:
@@ -114,5 +135,7 @@ class FakeCluster:
 
 def commit_of(call: Call) -> str:
     """A commit that depends on the signed bytes, as a real one does."""
-    seen = json.dumps(call.arguments, sort_keys=True).encode() + b"".join(call.content[d] for d in sorted(call.content))
+    seen = json.dumps(call.arguments, sort_keys=True).encode() + b"".join(
+        call.content[d] for d in sorted(call.content)
+    )
     return hashlib.sha1(seen, usedforsecurity=False).hexdigest()

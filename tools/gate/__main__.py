@@ -77,7 +77,12 @@ def main() -> int:
     confine.not_dumpable()
     confine.no_new_privs()
     told = settings.read(GateSettings)
-    close = setup("gate", traceparent=told.trace.traceparent, file=told.trace.file, otlp_endpoint=told.trace.otlp_endpoint)
+    close = setup(
+        "gate",
+        traceparent=told.trace.traceparent,
+        file=told.trace.file,
+        otlp_endpoint=told.trace.otlp_endpoint,
+    )
     try:
         room = room_of(told)
         roles = {Role(name): fd for name, fd in told.roles.items()}

@@ -35,7 +35,9 @@ class ContentStore:
                 os.fsync(handle)
             Path(name).replace(path)
         except OSError as fault:
-            raise JournalFaultError(f"{self._folder} cannot be written: {fault.strerror}; make room and run again") from fault
+            raise JournalFaultError(
+                f"{self._folder} cannot be written: {fault.strerror}; make room and run again"
+            ) from fault
         return digest
 
     def sync(self) -> None:
@@ -51,9 +53,13 @@ class ContentStore:
         try:
             data = self._path(digest).read_bytes()
         except OSError as fault:
-            raise JournalFaultError(f"the stored bytes {digest[:19]} cannot be read ({fault.strerror}): sign the change again") from fault
+            raise JournalFaultError(
+                f"the stored bytes {digest[:19]} cannot be read ({fault.strerror}): sign the change again"
+            ) from fault
         if digest_of(data) != digest:
-            raise JournalFaultError(f"the stored bytes {digest[:19]} were changed: nothing is submitted from them; sign the change again")
+            raise JournalFaultError(
+                f"the stored bytes {digest[:19]} were changed: nothing is submitted from them; sign the change again"
+            )
         return data
 
     def _path(self, digest: str) -> Path:

@@ -56,9 +56,15 @@ class Desk:
         deploys = asked.phase is Phase.DEPLOY
         if deploys and (not asked.namespaces or room.targets.cluster is None):
             missing = "namespaces" if room.targets.cluster else "cluster"
-            raise ToolRefusedError(f"{missing}-missing", f"a deploy phase needs its {missing}.", "Name the namespaces that it touches.")
+            raise ToolRefusedError(
+                f"{missing}-missing",
+                f"a deploy phase needs its {missing}.",
+                "Name the namespaces that it touches.",
+            )
         if not deploys and room.targets.repository is None:
-            raise ToolRefusedError("repository-missing", f"{asked.phase} needs a repository.", "Name one in countersign.toml.")
+            raise ToolRefusedError(
+                "repository-missing", f"{asked.phase} needs a repository.", "Name one in countersign.toml."
+            )
         there = room.targets.resolve(namespaces=asked.namespaces, cluster=deploys)
         again = self._reusable(room.ledger(), asked)
         opened = Opened(
@@ -103,7 +109,9 @@ class Desk:
             tree = target.tree(key[1])
             if (size := sum(map(len, tree.values()))) > TREE_LIMIT:
                 advice = "Keep large files out of the repository that is managed here."
-                raise ToolRefusedError("tree-too-large", f"the base tree has {size} bytes, the limit is {TREE_LIMIT}.", advice)
+                raise ToolRefusedError(
+                    "tree-too-large", f"the base tree has {size} bytes, the limit is {TREE_LIMIT}.", advice
+                )
             self._trees[key] = tree
             while len(self._trees) > _TREES_KEPT:
                 self._trees.popitem(last=False)
@@ -112,7 +120,9 @@ class Desk:
     def deposit(self, given: Deposit) -> SignoffState:
         """Verify a signed change completely, then keep it. The same one twice is kept once."""
         room, ledger = self._room, self._room.ledger()
-        evidence = Evidence(given.bundle, bytes(given.manifest), {d: bytes(b) for d, b in given.content.items()})
+        evidence = Evidence(
+            given.bundle, bytes(given.manifest), {d: bytes(b) for d, b in given.content.items()}
+        )
         signoff, change = self._verified(evidence, ledger)
         if signoff.digest not in ledger.deposited:
             self._keep(evidence, signoff, change, ledger)
@@ -129,14 +139,20 @@ class Desk:
         signoff, change = self._room.gate().check(evidence, facts)
         if change.destination != opened.destination:
             advice = "Draft with the destination of the last open_change, and have it judged again."
-            raise ToolRefusedError("destination-not-issued", "the manifest's destination is not the one last issued.", advice)
+            raise ToolRefusedError(
+                "destination-not-issued", "the manifest's destination is not the one last issued.", advice
+            )
         return signoff, change
 
     def _keep(self, evidence: Evidence, signoff: Signoff, change: ChangeSet, ledger: Ledger) -> None:
         earlier = [kept for kept in ledger.live() if kept.change_id == change.change_id]
-        if used := [kept for kept in earlier if ledger.touched(kept.signoff) or kept.signoff in ledger.refused]:
+        if used := [
+            kept for kept in earlier if ledger.touched(kept.signoff) or kept.signoff in ledger.refused
+        ]:
             message = f"{change.change_id} was signed as {used[0].signoff} and that is in use or refused."
-            raise ToolRefusedError("already-signed", message, "Go on with that sign-off, or open a new change.")
+            raise ToolRefusedError(
+                "already-signed", message, "Go on with that sign-off, or open a new change."
+            )
         content = self._room.content
         bundle, manifest = content.keep(evidence.bundle.encode()), content.keep(evidence.manifest)
         for data in evidence.content.values():
@@ -160,11 +176,12 @@ class Desk:
 def _issued(ledger: Ledger, change_id: str) -> Opened:
     if change_id not in ledger.opened:
         message = f"{change_id} was not issued in run {ledger.run_id}."
-        raise ToolRefusedError("unknown-change", message, "Call open_change and use the change_id that comes back.")
+        raise ToolRefusedError(
+            "unknown-change", message, "Call open_change and use the change_id that comes back."
+        )
     return ledger.opened[change_id]
 
 
 def _claimed_id(manifest: bytes) -> str:
     """The id by which to look up what was issued; whether it is true is decided afterwards."""
     return parse(ChangeSet, manifest, MANIFEST_NAME).change_id
-

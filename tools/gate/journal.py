@@ -103,7 +103,9 @@ class Journal:
         try:
             with self._transaction():
                 entry = self._insert(run_id, "intent", told)
-                self._db.execute("INSERT INTO spent VALUES (?, ?, ?, ?)", (signoff, seq, attempt, entry.number))
+                self._db.execute(
+                    "INSERT INTO spent VALUES (?, ?, ?, ?)", (signoff, seq, attempt, entry.number)
+                )
         except sqlite3.IntegrityError as fault:
             raise AlreadySpentError(f"grant {seq} is being submitted by another gate") from fault
         self._remember(entry)
@@ -112,13 +114,17 @@ class Journal:
     def entries(self, run_id: str) -> tuple[Entry, ...]:
         """Every entry of a run, oldest first. Raises JournalFaultError."""
         with self._lock, self._mended():
-            rows = self._db.execute("SELECT * FROM entries WHERE run_id = ? ORDER BY number", (run_id,)).fetchall()
+            rows = self._db.execute(
+                "SELECT * FROM entries WHERE run_id = ? ORDER BY number", (run_id,)
+            ).fetchall()
             return tuple(map(_entry, rows))
 
     def runs(self) -> tuple[str, ...]:
         """Every run that has an entry, in the order of their first. Raises JournalFaultError."""
         with self._lock, self._mended():
-            rows = self._db.execute("SELECT run_id FROM entries GROUP BY run_id ORDER BY min(number)").fetchall()
+            rows = self._db.execute(
+                "SELECT run_id FROM entries GROUP BY run_id ORDER BY min(number)"
+            ).fetchall()
             return tuple(row[0] for row in rows)
 
     def verify(self) -> None:
@@ -136,7 +142,9 @@ class Journal:
                 if entry.kind == "intent":
                     spent.add(number)
             if told[0] and seen != told:
-                raise self._tampered(f"it had {told[0]} entries and has {number} now, or others in their place")
+                raise self._tampered(
+                    f"it had {told[0]} entries and has {number} now, or others in their place"
+                )
             if spent != {row[0] for row in self._db.execute("SELECT entry FROM spent")}:
                 raise self._tampered("the list of spent grants does not fit the intents")
 
@@ -149,7 +157,9 @@ class Journal:
         last = self._db.execute("SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1").fetchone()
         number, previous = (last[0] + 1, last[1]) if last else (1, GENESIS)
         text = canonical(dict(body)).decode()
-        plain = Entry(number, instant(self._clock()), run_id, kind, decode(text.encode(), "the entry"), previous, "")
+        plain = Entry(
+            number, instant(self._clock()), run_id, kind, decode(text.encode(), "the entry"), previous, ""
+        )
         entry = Entry(**{**plain.__dict__, "hash": plain.computed()})
         self._db.execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -178,7 +188,9 @@ class Journal:
             raise
         except sqlite3.OperationalError as fault:
             advice = "check that the folder is yours and writable and that the disk has room, then run again"
-            raise JournalFaultError(f"the journal in {self._folder} cannot be written ({fault}): {advice}") from fault
+            raise JournalFaultError(
+                f"the journal in {self._folder} cannot be written ({fault}): {advice}"
+            ) from fault
         except sqlite3.DatabaseError as fault:
             raise self._tampered(str(fault)) from fault
 

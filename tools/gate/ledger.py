@@ -118,7 +118,12 @@ class Ledger:
             if kept.phase is Phase.PUBLISH:
                 for (owner, _), spent in sorted(self.spending.items()):
                     effect = spent.effect
-                    if owner == kept.signoff and effect and effect["matches"] and effect["grant"] == "github.push_commit":
+                    if (
+                        owner == kept.signoff
+                        and effect
+                        and effect["matches"]
+                        and effect["grant"] == "github.push_commit"
+                    ):
                         return str(effect["facts"]["commit"])
         return None
 
@@ -160,7 +165,13 @@ def _spending(ledger: Ledger, entry: Entry) -> Spending:
 
 def _intent(ledger: Ledger, entry: Entry) -> None:
     spent = _spending(ledger, entry)
-    spent.attempts, spent.at, spent.call, spent.open, spent.reason = entry.body["attempt"], entry.at, entry.body["call"], True, ""
+    spent.attempts, spent.at, spent.call, spent.open, spent.reason = (
+        entry.body["attempt"],
+        entry.at,
+        entry.body["call"],
+        True,
+        "",
+    )
 
 
 def _never(ledger: Ledger, entry: Entry) -> None:
@@ -213,4 +224,3 @@ def destination_text(grant: Grant, destination: Destination) -> str:
         return f"{where.host}/{where.full_name}@{where.base_branch}" if where else "no repository"
     cluster = destination.cluster
     return f"{cluster.server} {', '.join(cluster.namespaces)}" if cluster else "no cluster"
-

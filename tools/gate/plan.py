@@ -43,35 +43,59 @@ class PlanOfRecord:
     def _asked(self, kept: Deposited, facts: dict[str, object]) -> JudgePlan:
         if facts.get("rehearsed"):
             if not kept.rehearsal:
-                raise ToolRefusedError("plan-missing", "the workflow only rehearsed: there is no plan.", "Give the runner its tools, then run again.")
+                raise ToolRefusedError(
+                    "plan-missing",
+                    "the workflow only rehearsed: there is no plan.",
+                    "Give the runner its tools, then run again.",
+                )
             return JudgePlan(change_id=kept.change_id, signoff=kept.signoff, plan_sha256=None)
         repository, run_id = self._room.targets.repository, str(facts.get("run_id", ""))
         files = repository.artifact(int(run_id), ARTIFACT) if repository and run_id.isdecimal() else None
         if files is None or not {"plan.json", "plan.sha256"} <= set(files):
             message = f"workflow run {run_id} left no artifact {ARTIFACT!r} with plan.json and plan.sha256."
-            raise ToolRefusedError("plan-missing", message, "The signed workflow must upload both; read its log.")
+            raise ToolRefusedError(
+                "plan-missing", message, "The signed workflow must upload both; read its log."
+            )
         try:
             plan = json.loads(files["plan.json"])
             sha256 = files["plan.sha256"].decode("ascii").split()[0]
         except (ValueError, IndexError) as fault:
-            raise ToolRefusedError("plan-unreadable", f"the plan of run {run_id} cannot be read: {fault}.", "Read the run's log.") from fault
+            raise ToolRefusedError(
+                "plan-unreadable", f"the plan of run {run_id} cannot be read: {fault}.", "Read the run's log."
+            ) from fault
         if len(sha256) != _DIGEST_LENGTH:
-            raise ToolRefusedError("plan-unreadable", f"plan.sha256 of run {run_id} is no sha256.", "Read the run's log.")
-        return JudgePlan(change_id=kept.change_id, signoff=kept.signoff, plan_sha256=f"sha256:{sha256}", plan=plan)
+            raise ToolRefusedError(
+                "plan-unreadable", f"plan.sha256 of run {run_id} is no sha256.", "Read the run's log."
+            )
+        return JudgePlan(
+            change_id=kept.change_id, signoff=kept.signoff, plan_sha256=f"sha256:{sha256}", plan=plan
+        )
 
     def _check(self, asked: JudgePlan, verdict: PlanVerdict) -> None:
         """The verdict counts by its signature, not by the pipe it came through."""
         sealed = unseal(verdict.envelope.encode(), trust.load(self._room.state_dir / "trust.json"))
         said = parse(PlanStatement, sealed.payload, "the plan verdict")
         findings = fingerprint([finding.model_dump(mode="json") for finding in verdict.findings])
-        given = (said.predicate.signoff, said.predicate.change_id, said.predicate.plan_sha256, said.predicate.clean, said.predicate.findings_digest)
+        given = (
+            said.predicate.signoff,
+            said.predicate.change_id,
+            said.predicate.plan_sha256,
+            said.predicate.clean,
+            said.predicate.findings_digest,
+        )
         wanted = (asked.signoff, asked.change_id, asked.plan_sha256, verdict.clean, findings)
         subject = [(one.name, one.sha256_digest) for one in said.subject]
         fits = given == wanted and subject == [("plan", asked.plan_sha256 or EMPTY_DIGEST)]
         if not fits or "security" not in sealed.key.roles or sealed.key.rehearsal != self._room.rehearsal:
-            raise ToolRefusedError("plan-verdict-invalid", "the notary's word on the plan is about something else.", "Run again.")
+            raise ToolRefusedError(
+                "plan-verdict-invalid", "the notary's word on the plan is about something else.", "Run again."
+            )
         if not sealed.key.valid(self._room.clock()):
-            raise ToolRefusedError("plan-verdict-invalid", "the notary's key is not valid now.", "Look at `countersign keys show`.")
+            raise ToolRefusedError(
+                "plan-verdict-invalid",
+                "the notary's key is not valid now.",
+                "Look at `countersign keys show`.",
+            )
 
     def _record(self, kept: Deposited, seq: int, asked: JudgePlan, verdict: PlanVerdict) -> None:
         for finding in verdict.findings:
@@ -79,5 +103,11 @@ class PlanOfRecord:
         envelope = self._room.content.keep(verdict.envelope.encode())
         self._room.content.sync()
         facts = {"plan_sha256": (asked.plan_sha256 or "rehearsed").removeprefix("sha256:")}
-        told = {"signoff": kept.signoff, "seq": seq, "clean": verdict.clean, "envelope": envelope, "facts": facts}
+        told = {
+            "signoff": kept.signoff,
+            "seq": seq,
+            "clean": verdict.clean,
+            "envelope": envelope,
+            "facts": facts,
+        }
         self._room.append("plan", told)

@@ -108,7 +108,9 @@ class Room:
                 if waited >= LOCK_PATIENCE:
                     holder = os.pread(handle, 100, 0).decode("ascii", "replace") or "another run"
                     message = f"run {holder} has been at {what} for {waited:.0f} seconds."
-                    raise ToolRefusedError("target-busy", message, "Wait until it ended, then submit again.") from None
+                    raise ToolRefusedError(
+                        "target-busy", message, "Wait until it ended, then submit again."
+                    ) from None
                 self.sleep(0.05)
                 waited += 0.05
             else:
@@ -126,4 +128,10 @@ def fingerprint(value: object) -> Digest:
 
 
 def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and len(value) == 71 and value.startswith("sha256:") and value[7:].isalnum() and value.isascii()
+    return (
+        isinstance(value, str)
+        and len(value) == 71
+        and value.startswith("sha256:")
+        and value[7:].isalnum()
+        and value.isascii()
+    )

@@ -86,8 +86,13 @@ def tools_of(room: Room, judge: Callable[[JudgePlan], PlanVerdict], role: Role) 
     return [*own, *room.targets.reads()]
 
 
-def _tool(  # noqa: PLR0913, PLR0917 - a tool's fields, one line each above
-    name: str, description: str, arguments: type[A], result: type[R], call: Callable[[A], R], effect: Effect = Effect.READ
+def _tool(
+    name: str,
+    description: str,
+    arguments: type[A],
+    result: type[R],
+    call: Callable[[A], R],
+    effect: Effect = Effect.READ,
 ) -> Tool:
     def named(asked: A) -> R:
         """Turn our own faults into refusals with names."""
@@ -98,9 +103,13 @@ def _tool(  # noqa: PLR0913, PLR0917 - a tool's fields, one line each above
         except JournalFaultError as fault:
             raise ToolRefusedError("journal-unusable", f"{fault}.") from fault
         except TrustFaultError as fault:
-            raise ToolRefusedError("trust-unusable", f"{fault}.", "Mend the trust file, then ask again.") from fault
+            raise ToolRefusedError(
+                "trust-unusable", f"{fault}.", "Mend the trust file, then ask again."
+            ) from fault
         except SessionFaultError as fault:
-            raise ToolRefusedError("notary-unreachable", f"{fault}.", "Run again; what is signed is kept.") from fault
+            raise ToolRefusedError(
+                "notary-unreachable", f"{fault}.", "Run again; what is signed is kept."
+            ) from fault
 
     return Tool(name, description, arguments, result, named, effect)
 

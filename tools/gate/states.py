@@ -16,7 +16,9 @@ def known(ledger: Ledger, signoff: str) -> Deposited:
     """The kept sign-off. Raises ToolRefusedError `unknown-signoff`."""
     if signoff not in ledger.deposited:
         message = f"no sign-off {signoff[:19]} was deposited in run {ledger.run_id}."
-        raise ToolRefusedError("unknown-signoff", message, "Have the notary sign and deposit the change first.")
+        raise ToolRefusedError(
+            "unknown-signoff", message, "Have the notary sign and deposit the change first."
+        )
     return ledger.deposited[signoff]
 
 
@@ -103,7 +105,9 @@ def _status(ledger: Ledger, phases: tuple[PhaseRecord, ...]) -> str:
         return "nothing_signed"
     grants = [grant for phase in phases for grant in phase.signoff.grants]
     some_done = any(grant.state in {"done", "waiting", "diverged"} for grant in grants)
-    wanted: set[Phase] = {phase for opened in ledger.opened.values() for phase in (opened.phase, *opened.phases)}
+    wanted: set[Phase] = {
+        phase for opened in ledger.opened.values() for phase in (opened.phase, *opened.phases)
+    }
     last = {phase.name: phase.signoff for phase in phases}
     if set(last) == wanted and all(signoff.state == "spent" for signoff in last.values()):
         return "applied"
@@ -137,4 +141,3 @@ def answer(room: Room, given: Confirmation, *, yes: bool) -> SignoffState:
         raise ToolRefusedError("nothing-waits", message, "`pending` lists what waits.")
     room.append("confirmed" if yes else "refused", {"signoff": given.signoff, "person": given.person})
     return signoff_state(room, room.ledger(), given.signoff)
-

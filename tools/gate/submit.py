@@ -49,7 +49,7 @@ class Submission:
 
     def submit(self, asked: Submit) -> GrantState:
         """Do one grant; a done one answers with its receipt. Raises ToolRefusedError, GateError, TargetError."""
-        about = {names.SIGNOFF_DIGEST: asked.signoff, names.GRANT_SEQ: asked.seq}
+        about: dict[str, spans.Attribute] = {names.SIGNOFF_DIGEST: asked.signoff, names.GRANT_SEQ: asked.seq}
         with spans.span(names.GATE_SUBMIT, about) as span:
             if self._room.dry_run:
                 raise ToolRefusedError("dry-run", "this run submits nothing.", "Run again without --dry-run.")
@@ -95,7 +95,9 @@ class Submission:
             self._resolve(case, spent)
         if self._state(case) == "unspent":
             if self._previous_runs(case):
-                return self._answer(case, "waiting", "the workflow run of an earlier grant has not ended; ask again")
+                return self._answer(
+                    case, "waiting", "the workflow run of an earlier grant has not ended; ask again"
+                )
             self._do(case)
         if self._state(case) == "waiting":
             self._conclude(signoff, case.grant, self._room.ledger().of(signoff, seq))
@@ -105,10 +107,16 @@ class Submission:
         room = self._room
         verb = room.targets.verb(case.grant.name)
         if verb is None:
-            raise ToolRefusedError("no-such-verb", f"this gate has no {case.grant.name}.", "Configure its target, then run again.")
+            raise ToolRefusedError(
+                "no-such-verb",
+                f"this gate has no {case.grant.name}.",
+                "Configure its target, then run again.",
+            )
         ledger = room.ledger()
         evidence = room.evidence(case.kept)
-        with spans.span(names.GATE_ADMIT, {names.SIGNOFF_DIGEST: case.kept.signoff, names.GRANT_SEQ: case.grant.seq}):
+        with spans.span(
+            names.GATE_ADMIT, {names.SIGNOFF_DIGEST: case.kept.signoff, names.GRANT_SEQ: case.grant.seq}
+        ):
             permit = room.gate().admit(case.grant.seq, evidence, self._facts(case, ledger))
         call = _call(permit)
         attempt = ledger.of(permit.signoff, permit.grant.seq).attempts + 1
@@ -137,7 +145,9 @@ class Submission:
         receipt = verb.find(call)
         if receipt is None:
             message = f"{case.grant.name} was accepted and cannot be read back."
-            raise ToolRefusedError("effect-unknown", message, "Submit again: the gate looks first and never calls twice.")
+            raise ToolRefusedError(
+                "effect-unknown", message, "Submit again: the gate looks first and never calls twice."
+            )
         self._effect(case, receipt, attempt, found_before=False)
 
     def _find_first(self, case: Case, verb: Verb, call: Call, attempt: int) -> Receipt | None:
@@ -147,14 +157,16 @@ class Submission:
             self._never(case, attempt, f"the target could not be read before the call: {fault}")
             raise
 
-    def _after_fault(self, case: Case, verb: Verb, call: Call, attempt: int, fault: TargetError) -> None:  # noqa: PLR0913, PLR0917
+    def _after_fault(self, case: Case, verb: Verb, call: Call, attempt: int, fault: TargetError) -> None:
         """The call failed, or only its answer: reading tells. A fault of the reading itself leaves the intent open."""
         receipt = verb.find(call)
         if receipt is not None:
             self._effect(case, receipt, attempt, found_before=False)
         elif isinstance(fault, UnreachableError):
             advice = "Submit again: the gate looks first and calls only when it never happened."
-            raise ToolRefusedError("effect-unknown", f"{case.grant.name} got no answer: {fault}.", advice) from fault
+            raise ToolRefusedError(
+                "effect-unknown", f"{case.grant.name} got no answer: {fault}.", advice
+            ) from fault
         else:
             refusal = refusal_of(fault)
             self._never(case, attempt, str(refusal))
@@ -164,12 +176,18 @@ class Submission:
         """Close an open intent by reading the target. Raises TargetError when it cannot be read."""
         room = self._room
         left = SETTLING - (room.clock() - moment(spent.at)).total_seconds()
-        if left > 0:  # a request may still be under way at the target; a clock that went back must not make this long
+        if (
+            left > 0
+        ):  # a request may still be under way at the target; a clock that went back must not make this long
             room.sleep(min(left, SETTLING))
         call = _stored_call(room, spent.call, room.evidence(case.kept))
         verb = room.targets.verb(case.grant.name)
         if verb is None:
-            raise ToolRefusedError("no-such-verb", f"this gate has no {case.grant.name}.", "Configure its target, then run again.")
+            raise ToolRefusedError(
+                "no-such-verb",
+                f"this gate has no {case.grant.name}.",
+                "Configure its target, then run again.",
+            )
         receipt = verb.find(call)
         if receipt is None:
             self._never(case, spent.attempts, "read after an interruption: it never happened")
@@ -194,7 +212,12 @@ class Submission:
             self._alarm(case, receipt.difference)
 
     def _never(self, case: Case, attempt: int, reason: str) -> None:
-        told = {"signoff": case.kept.signoff, "seq": case.grant.seq, "attempt": attempt, "reason": reason[:1000]}
+        told = {
+            "signoff": case.kept.signoff,
+            "seq": case.grant.seq,
+            "attempt": attempt,
+            "reason": reason[:1000],
+        }
         self._room.append("never", told)
 
     def _alarm(self, case: Case, difference: str) -> None:
@@ -217,7 +240,11 @@ class Submission:
             spent = ledger.of(case.kept.signoff, grant.seq)
             if spent.state(grant) == "diverged":
                 message = f"grant {grant.seq} was read back as something else than was signed: {(spent.effect or {})['difference']}."
-                raise ToolRefusedError("diverged", message, "Nothing more of this sign-off is submitted; look at the target, then run again.")
+                raise ToolRefusedError(
+                    "diverged",
+                    message,
+                    "Nothing more of this sign-off is submitted; look at the target, then run again.",
+                )
 
     def _previous_runs(self, case: Case) -> bool:
         """Whether a workflow run of an earlier grant is still under way. One that failed is refused by name."""
@@ -230,26 +257,44 @@ class Submission:
                 return True
             if state == "failed":
                 message = f"the workflow run of grant {grant.seq} did not succeed."
-                raise ToolRefusedError("workflow-failed", message, "Read its log, change what it complains of, and run again.")
+                raise ToolRefusedError(
+                    "workflow-failed", message, "Read its log, change what it complains of, and run again."
+                )
         return False
 
     def _conclude(self, signoff: Digest, grant: Grant, spent: Spending) -> None:
         repository = self._room.targets.repository
         run_id = str(spent.facts.get("run_id", ""))
         if grant.name != DISPATCH or repository is None or not run_id.isdecimal():
-            raise ToolRefusedError("workflow-unknown", f"the receipt of grant {grant.seq} names no workflow run.", "Look at the repository's runs.")
+            raise ToolRefusedError(
+                "workflow-unknown",
+                f"the receipt of grant {grant.seq} names no workflow run.",
+                "Look at the repository's runs.",
+            )
         outcome = repository.workflow_outcome(int(run_id))
         if not outcome.running:
             facts = {"succeeded": outcome.succeeded, "rehearsed": outcome.rehearsed}
             detail = "" if outcome.succeeded else f"the workflow run did not succeed: {outcome.url}"
-            told = {"signoff": signoff, "seq": grant.seq, "succeeded": outcome.succeeded, "facts": facts, "detail": detail}
+            told = {
+                "signoff": signoff,
+                "seq": grant.seq,
+                "succeeded": outcome.succeeded,
+                "facts": facts,
+                "detail": detail,
+            }
             self._room.append("concluded", told)
 
     def _facts(self, case: Case, ledger: Ledger) -> Facts:
         room, signoff = self._room, case.kept.signoff
         cluster = case.change.destination.cluster
-        live = room.targets.resolve(namespaces=cluster.namespaces if cluster else (), cluster=cluster is not None)
-        done = {g.seq: ledger.of(signoff, g.seq).facts for g in case.change.grants if ledger.of(signoff, g.seq).state(g) == "done"}
+        live = room.targets.resolve(
+            namespaces=cluster.namespaces if cluster else (), cluster=cluster is not None
+        )
+        done = {
+            g.seq: ledger.of(signoff, g.seq).facts
+            for g in case.change.grants
+            if ledger.of(signoff, g.seq).state(g) == "done"
+        }
         satisfied = self._satisfied(case, ledger)
         if "plan_of_record_clean" in satisfied:  # judging it added facts that later arguments may refer to
             done |= {seq: room.ledger().of(signoff, seq).facts for seq in done}
@@ -257,7 +302,11 @@ class Submission:
             now=room.clock(),
             issued=issued_words(ledger.opened[case.change.change_id]),
             destination=live,
-            spent=frozenset(g.seq for g in case.change.grants if ledger.of(signoff, g.seq).open or ledger.of(signoff, g.seq).effect),
+            spent=frozenset(
+                g.seq
+                for g in case.change.grants
+                if ledger.of(signoff, g.seq).open or ledger.of(signoff, g.seq).effect
+            ),
             receipts=done,
             satisfied=satisfied,
             revoked=ledger.superseded | {s: f"refused by {who}" for s, who in ledger.refused.items()},
@@ -307,4 +356,3 @@ def _kept_call(room: Room, call: Call) -> Digest:
 def _stored_call(room: Room, digest: Digest, evidence: Evidence) -> Call:
     call = Call.model_validate_json(room.content.read(digest))
     return call.model_copy(update={"content": dict(evidence.content)})
-

@@ -15,13 +15,15 @@ person    run_record, pending, confirm, refuse
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Base64Bytes, Field, JsonValue
 
 from policies.change import ChangeId, Destination, Digest, Name, Phase, Word
 from policies.finding import Finding
 from policies.statement import Statement
+
+PLAN_VERDICT: Final = "https://countersign.dev/plan-verdict/v1"
 
 
 class TargetDescription(Word):
@@ -32,7 +34,9 @@ class TargetDescription(Word):
     isolation: str = Field(description="landlock+seccomp, landlock, separate-user, none")
     default_branch: str | None = None
     kubernetes_version: str | None = None
-    workflow_on_base: bool = Field(default=False, description="whether .github/workflows/terraform.yml is on the base branch")
+    workflow_on_base: bool = Field(
+        default=False, description="whether .github/workflows/terraform.yml is on the base branch"
+    )
 
 
 class OpenChange(Word):
@@ -42,7 +46,8 @@ class OpenChange(Word):
     namespaces: tuple[Name, ...] = ()
     goal_digest: Digest
     phases: tuple[Phase, ...] = Field(
-        default=(), description="every phase of the run's plan: the run counts as applied only when each of them is done"
+        default=(),
+        description="every phase of the run's plan: the run counts as applied only when each of them is done",
     )
 
 
@@ -102,8 +107,12 @@ class IssuedChange(OpenedChange):
     """The notary's own view: issued words plus the base tree that the gate fetched."""
 
     goal_digest: Digest
-    base_tree: Mapping[str, Base64Bytes] = Field(description="path -> bytes at the base commit, regular files only")
-    expected_commit: str | None = Field(default=None, description="the commit that this run's publish phase produced, from the journal")
+    base_tree: Mapping[str, Base64Bytes] = Field(
+        description="path -> bytes at the base commit, regular files only"
+    )
+    expected_commit: str | None = Field(
+        default=None, description="the commit that this run's publish phase produced, from the journal"
+    )
 
 
 class Deposit(Word):
@@ -177,7 +186,9 @@ class PlanVerdict(Word):
 
     clean: bool
     findings: tuple[Finding, ...]
-    envelope: str = Field(description="Sigstore bundle (policies.envelope.seal) of a PlanStatement that says the same")
+    envelope: str = Field(
+        description="Sigstore bundle (policies.envelope.seal) of a PlanStatement that says the same"
+    )
 
 
 class PlanPredicate(Word):
@@ -187,11 +198,13 @@ class PlanPredicate(Word):
     change_id: ChangeId
     plan_sha256: Digest | None
     clean: bool
-    findings_digest: Digest = Field(description="sha256 of the canonical list of the verdict's findings, in their order")
+    findings_digest: Digest = Field(
+        description="sha256 of the canonical list of the verdict's findings, in their order"
+    )
 
 
 class PlanStatement(Statement):
     """In-toto Statement v1; its one subject is `plan` with the plan file's sha256, or EMPTY_DIGEST when there is none."""
 
-    predicateType: Literal["https://countersign.dev/plan-verdict/v1"] = "https://countersign.dev/plan-verdict/v1"  # noqa: N815
+    predicateType: Literal["https://countersign.dev/plan-verdict/v1"] = PLAN_VERDICT  # noqa: N815 - in-toto's own spelling
     predicate: PlanPredicate

@@ -13,6 +13,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]
     reader, writer = os.pipe()
     command = [sys.executable, "-P", "-m", "tools.gate", "--settings-fd", str(reader)]
     fds = (reader, theirs.fileno(), other.fileno())
-    process = subprocess.Popen(command, pass_fds=fds, env={"MARKED": SECRET}, cwd=home)
+    process = subprocess.Popen(command, pass_fds=fds, env={"MARKED": SECRET, "PYTHONPATH": str(ROOT)}, cwd=home)
     settings = GateSettings(
         state_dir=folder, run_id="run-1", profile=ROOT / "policies/profiles/sandbox.toml", rehearsal=True, isolation=confine.isolation(),
         ask_person=False, roles={"devops": theirs.fileno()}, notary_fd=other.fileno(),
@@ -77,7 +78,14 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]
         time.sleep(0.05)
     with socket.create_server(("127.0.0.1", 0)) as server, ours, line, theirs, other:
         port = server.getsockname()[1]
-        yield {"gate": str(folder), "run": str(run), "pid": process.pid, "closed": port, "ports": [], "source": str(ROOT)}
+        yield {
+            "gate": str(folder),
+            "run": str(run),
+            "pid": process.pid,
+            "closed": port,
+            "ports": [],
+            "source": str(ROOT),
+        }
         assert process.poll() is None, "the gate did not survive"
         process.kill()
         process.wait()
@@ -128,15 +136,31 @@ ATTACKS = [
 @pytest.mark.parametrize("code", [row[1] for row in ATTACKS], ids=[row[0] for row in ATTACKS])
 def test_a_taken_crew_cannot(gate: dict[str, object], code: str) -> None:
     program = ATTACKER.format(root=str(ROOT), code=textwrap.indent(code, "    "))
-    done = subprocess.run([sys.executable, "-P", "-c", program, json.dumps(gate)], capture_output=True, text=True, timeout=30, env={}, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, json.dumps(gate)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={},
+        check=False,
+    )
     assert done.stdout.startswith("denied"), done.stdout + done.stderr
     assert SECRET not in done.stdout + done.stderr
 
 
 def test_the_walls_are_what_stops_it(gate: dict[str, object]) -> None:
     """Without confinement the same code finds the same secrets, so the rows above prove something."""
-    program = ATTACKER.format(root=str(ROOT), code="    print(open(gate + '/keys/notary.pem').read())").replace("confine.restrict(", "(lambda **_: None)(")
-    done = subprocess.run([sys.executable, "-P", "-c", program, json.dumps(gate)], capture_output=True, text=True, timeout=30, env={}, check=False)
+    program = ATTACKER.format(
+        root=str(ROOT), code="    print(open(gate + '/keys/notary.pem').read())"
+    ).replace("confine.restrict(", "(lambda **_: None)(")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, json.dumps(gate)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={},
+        check=False,
+    )
     assert SECRET in done.stdout
 
 
@@ -149,13 +173,11 @@ def test_the_gate_says_it_is_not_dumpable(gate: dict[str, object]) -> None:
 
 
 def test_the_gate_has_no_descriptor_but_its_pipes_and_files(gate: dict[str, object]) -> None:
-    links = {os.readlink(path) for path in Path(f"/proc/{gate['pid']}/fd").iterdir()}
+    links = {str(path.readlink()) for path in Path(f"/proc/{gate['pid']}/fd").iterdir()}
     allowed = ("socket:", "pipe:", "anon_inode:", "/dev/null", str(gate["gate"]))
-    inherited = {os.readlink(f"/proc/self/fd/{n}") for n in (0, 1, 2)}
+    inherited = {str(Path(f"/proc/self/fd/{n}").readlink()) for n in (0, 1, 2)}
     assert not [link for link in links - inherited if not link.startswith(allowed)]
 
 
 def test_the_journal_is_whole_afterwards(gate: dict[str, object]) -> None:
-    import datetime
-
-    Journal(Path(str(gate["gate"])), lambda: datetime.datetime.now(datetime.UTC)).close()
+    Journal(Path(str(gate["gate"])), lambda: datetime.now(UTC)).close()

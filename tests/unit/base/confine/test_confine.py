@@ -38,11 +38,23 @@ print(json.dumps([word, answer]))
 Paths = Sequence[str | Path]
 
 
-def attempt(code: str, *, readable: Paths = (), writable: Paths = (), hidden: Paths = (), ports: Sequence[int] = ()) -> object:
+def attempt(
+    code: str, *, readable: Paths = (), writable: Paths = (), hidden: Paths = (), ports: Sequence[int] = ()
+) -> object:
     program = TRY.format(source=str(SOURCE), code=textwrap.indent(textwrap.dedent(code).strip(), "    "))
-    spec = {"readable": [str(p) for p in readable], "writable": [str(p) for p in writable], "hidden": [str(p) for p in hidden], "ports": ports}
+    spec = {
+        "readable": [str(p) for p in readable],
+        "writable": [str(p) for p in writable],
+        "hidden": [str(p) for p in hidden],
+        "ports": ports,
+    }
     done = subprocess.run(
-        [sys.executable, "-P", "-c", program, json.dumps(spec)], capture_output=True, text=True, timeout=30, env={}, check=False
+        [sys.executable, "-P", "-c", program, json.dumps(spec)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={},
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     word, answer = json.loads(done.stdout.splitlines()[-1])
@@ -56,7 +68,13 @@ def denied(answer: object) -> bool:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    for name in (".kube/config", ".ssh/id_ed25519", ".config/gh/hosts.yml", "project/main.tf", "run/work.txt"):
+    for name in (
+        ".kube/config",
+        ".ssh/id_ed25519",
+        ".config/gh/hosts.yml",
+        "project/main.tf",
+        "run/work.txt",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("MARKED")
@@ -82,12 +100,19 @@ def test_what_is_not_listed_cannot_be_read(home: Path, secret: str) -> None:
 def test_hidden_folders_stay_shut_when_home_lies_inside_a_readable_prefix(home: Path, secret: str) -> None:
     hidden = [home / ".kube", home / ".ssh"]
     assert denied(attempt(f"return open({str(home / secret)!r}).read()", readable=[home], hidden=hidden))
-    assert attempt(f"return open({str(home / 'project/main.tf')!r}).read()", readable=[home], hidden=hidden) == "MARKED"
+    assert (
+        attempt(f"return open({str(home / 'project/main.tf')!r}).read()", readable=[home], hidden=hidden)
+        == "MARKED"
+    )
 
 
 def test_a_link_beside_a_hidden_folder_does_not_open_it(home: Path) -> None:
     (home / "way").symlink_to(home / ".ssh")
-    assert denied(attempt(f"return open({str(home / 'way/id_ed25519')!r}).read()", readable=[home], hidden=[home / ".ssh"]))
+    assert denied(
+        attempt(
+            f"return open({str(home / 'way/id_ed25519')!r}).read()", readable=[home], hidden=[home / ".ssh"]
+        )
+    )
 
 
 def test_a_link_made_inside_does_not_reach_outside(home: Path) -> None:
@@ -98,7 +123,16 @@ def test_a_link_made_inside_does_not_reach_outside(home: Path) -> None:
     assert denied(attempt(code, writable=[home / "run"]))
 
 
-@pytest.mark.parametrize("act", ["open({0!r}, 'w')", "os.unlink({0!r})", "os.truncate({0!r}, 0)", "os.rename({0!r}, {0!r} + 'x')", "os.link({0!r}, {1!r})"])
+@pytest.mark.parametrize(
+    "act",
+    [
+        "open({0!r}, 'w')",
+        "os.unlink({0!r})",
+        "os.truncate({0!r}, 0)",
+        "os.rename({0!r}, {0!r} + 'x')",
+        "os.link({0!r}, {1!r})",
+    ],
+)
 def test_what_is_only_readable_cannot_be_changed(home: Path, act: str) -> None:
     code = "return str(" + act.format(str(home / "project/main.tf"), str(home / "run/link")) + ")"
     assert denied(attempt(code, readable=[home / "project"], writable=[home / "run"]))
@@ -141,8 +175,14 @@ def test_tcp_reaches_only_the_ports_that_are_listed() -> None:
         pytest.skip("Landlock ABI 4 brings TCP rules")
     with socket.create_server(("127.0.0.1", 0)) as yes, socket.create_server(("127.0.0.1", 0)) as no:
         ports = [yes.getsockname()[1]]
-        assert attempt(f"return bool(socket.create_connection(('127.0.0.1', {ports[0]})))", ports=ports) is True
-        assert denied(attempt(f"return bool(socket.create_connection(('127.0.0.1', {no.getsockname()[1]})))", ports=ports))
+        assert (
+            attempt(f"return bool(socket.create_connection(('127.0.0.1', {ports[0]})))", ports=ports) is True
+        )
+        assert denied(
+            attempt(
+                f"return bool(socket.create_connection(('127.0.0.1', {no.getsockname()[1]})))", ports=ports
+            )
+        )
     assert denied(attempt("return bool(socket.create_server(('127.0.0.1', 0)))", ports=ports))
 
 
@@ -184,7 +224,9 @@ def test_a_stream_pair_still_works() -> None:
 
 
 def test_another_process_cannot_be_read_traced_or_signalled() -> None:
-    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+    ) as other:
         for code in (
             f"return str(open('/proc/{other.pid}/mem', 'rb'))",
             f"return str(open('/proc/{other.pid}/environ', 'rb').read())",
@@ -209,7 +251,9 @@ def test_confinement_is_inherited_by_whatever_is_started(home: Path) -> None:
 
 def _run(argv: list[str], **kept: object) -> subprocess.CompletedProcess[str]:
     made = confine.command(argv, env={"PATH": "/usr/bin:/bin", "ONLY": "this"}, **kept)
-    return subprocess.run(made.argv, cwd=made.cwd, env=made.env, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        made.argv, cwd=made.cwd, env=made.env, capture_output=True, text=True, timeout=30, check=False
+    )
 
 
 def test_a_foreign_program_runs_in_its_folder_and_nowhere_else(home: Path) -> None:
@@ -227,7 +271,9 @@ def test_a_foreign_program_without_network_has_no_internet_socket(home: Path) ->
         pytest.skip("no seccomp filter on this architecture")
     code = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM)"
     readable = confine.python_paths()
-    assert _run([sys.executable, "-c", code], cwd=home / "run", readable=readable, network=True).returncode == 0
+    assert (
+        _run([sys.executable, "-c", code], cwd=home / "run", readable=readable, network=True).returncode == 0
+    )
     done = _run([sys.executable, "-c", code], cwd=home / "run", readable=readable, network=False)
     assert "PermissionError" in done.stderr
 
@@ -238,7 +284,10 @@ def test_a_missing_program_is_named(home: Path) -> None:
 
 
 def test_only_the_named_variables_survive() -> None:
-    assert confine.scrubbed({"PATH": "/bin", "GITHUB_TOKEN": "MARKED", "LANG": "C"}) == {"PATH": "/bin", "LANG": "C"}
+    assert confine.scrubbed({"PATH": "/bin", "GITHUB_TOKEN": "MARKED", "LANG": "C"}) == {
+        "PATH": "/bin",
+        "LANG": "C",
+    }
 
 
 def test_a_process_that_is_not_dumpable_says_so() -> None:
@@ -250,7 +299,12 @@ def test_a_child_dies_with_its_parent() -> None:
     reader, writer = os.pipe()
     child = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); from tools import confine; confine.die_with_parent(); print('up', flush=True); sys.stdin.read()"
     parent = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-P', '-c', {child!r}], stdin=subprocess.PIPE, pass_fds=({writer},), stdout=subprocess.PIPE); p.stdout.readline(); print('ready', flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-P", "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(writer,)) as middle:
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", parent],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=(writer,),
+    ) as middle:
         os.close(writer)
         assert middle.stdout.readline() == b"ready\n"
         middle.kill()

@@ -111,8 +111,12 @@ SUBMITS: list[tuple[str, str, int, Callable[[World, str], Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "seq", "spoil"), [row[1:] for row in SUBMITS], ids=[row[0] for row in SUBMITS])
-def test_a_submit_is_refused_by_name_and_touches_nothing(world: World, name: str, seq: int, spoil: Callable[[World, str], Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "seq", "spoil"), [row[1:] for row in SUBMITS], ids=[row[0] for row in SUBMITS]
+)
+def test_a_submit_is_refused_by_name_and_touches_nothing(
+    world: World, name: str, seq: int, spoil: Callable[[World, str], Any]
+) -> None:
     signed = world.signed()
     spoil(world, signed.signoff)
     assert refused(lambda: world.submit(signed.signoff, seq)) == name
@@ -163,7 +167,9 @@ def test_a_moved_base_stops_only_the_call_that_would_overwrite_it(world: World) 
     assert world.submit(signed.signoff, 1).state == "done"
     commit = world.room.ledger().expected_commit
     opened = world.open(Phase.RELEASE)
-    change = world.change(opened, {}, [("github", "advance_base", {"from": "2" * 40, "to": commit}, ("previous_done",))])
+    change = world.change(
+        opened, {}, [("github", "advance_base", {"from": "2" * 40, "to": commit}, ("previous_done",))]
+    )
     release = world.desk.deposit(world.sign(change, {}))
     world.repository.head = "3" * 40
     assert refused(lambda: world.submit(release.signoff, 1)) == "base-moved"
@@ -175,7 +181,9 @@ def test_a_person_is_asked_and_only_a_yes_opens_the_way(world: World) -> None:
     signed = asking.signed()
     assert signed.state == "awaiting_person"
     assert refused(lambda: asking.submit(signed.signoff, 1)) == "confirmation-missing"
-    assert [s.signoff for s in states.pending(asking.room, RunRef(run_id="run-1")).signoffs] == [signed.signoff]
+    assert [s.signoff for s in states.pending(asking.room, RunRef(run_id="run-1")).signoffs] == [
+        signed.signoff
+    ]
     answered = states.answer(asking.room, Confirmation(signoff=signed.signoff, person="kim"), yes=True)
     assert answered.state == "open"
     assert asking.submit(signed.signoff, 1).state == "done"
@@ -212,7 +220,9 @@ def test_a_change_that_is_in_use_is_signed_once(world: World) -> None:
 def test_a_base_tree_over_the_limit_is_refused(world: World) -> None:
     world.repository.files = {"big": b"x" * (33 * 1024 * 1024)}
     opened = world.open()
-    assert refused(lambda: world.desk.fetch_change(FetchChange(change_id=opened.change_id))) == "tree-too-large"
+    assert (
+        refused(lambda: world.desk.fetch_change(FetchChange(change_id=opened.change_id))) == "tree-too-large"
+    )
 
 
 def test_fetch_change_gives_the_base_tree_at_the_issued_commit(world: World) -> None:
@@ -274,5 +284,3 @@ def test_a_flood_of_denials_does_not_fill_the_journal(world: World) -> None:
     for _ in range(1100):
         world.room.deny(Role.SRE, "submit", {}, ToolRefusedError("tool-not-granted", "no"))
     assert len(world.room.ledger().denials) == 1000
-
-

@@ -45,13 +45,24 @@ def running(folder: Path) -> Iterator[Running]:
     with ExitStack() as stack:
         pairs = {role: socket.socketpair() for role in ROLES}
         theirs = [f"{role}={pair[1].fileno()}" for role, pair in pairs.items()]
-        command = [sys.executable, "-P", str(ROOT / "tests/fakes/gate_process.py"), str(folder), "run-1", *theirs]
-        process = subprocess.Popen(command, pass_fds=[pair[1].fileno() for pair in pairs.values()], env={"PYTHONPATH": str(ROOT)})
+        command = [
+            sys.executable,
+            "-P",
+            str(ROOT / "tests/fakes/gate_process.py"),
+            str(folder),
+            "run-1",
+            *theirs,
+        ]
+        process = subprocess.Popen(
+            command, pass_fds=[pair[1].fileno() for pair in pairs.values()], env={"PYTHONPATH": str(ROOT)}
+        )
         stack.callback(process.wait)
         stack.callback(process.kill)
         for _, their_end in pairs.values():
             their_end.close()
-        sessions = stack.enter_context(BackgroundSessions({role: pair[0].detach() for role, pair in pairs.items()}))
+        sessions = stack.enter_context(
+            BackgroundSessions({role: pair[0].detach() for role, pair in pairs.items()})
+        )
         yield Running(sessions, process)
 
 
@@ -66,7 +77,9 @@ def test_a_change_goes_from_opening_to_effect(world: World) -> None:
         call = gate.sessions.call
         target = call("security", "describe_target", Nothing(), TargetDescription)
         assert (target.rehearsal, target.kubernetes_version) == (True, "v1.36.3")
-        opened = call("devops", "open_change", OpenChange(phase=Phase.PUBLISH, goal_digest=GOAL), OpenedChange)
+        opened = call(
+            "devops", "open_change", OpenChange(phase=Phase.PUBLISH, goal_digest=GOAL), OpenedChange
+        )
         issued = call("notary", "fetch_change", FetchChange(change_id=opened.change_id), IssuedChange)
         assert issued.base_tree == {"README.md": b"base\n"}
         given = world.sign(world.publish(opened))
@@ -84,28 +97,42 @@ def test_a_role_is_the_pipe_and_each_denial_is_in_the_record(world: World) -> No
             assert _refused(gate, role, "submit", nothing) == "tool-not-granted"
         for role in ("planner", "devops", "security", "sre", "person"):
             assert _refused(gate, role, "deposit", nothing) == "tool-not-granted"
-        assert _refused(gate, "devops", "submit", {"signoff": GOAL, "seq": 1, "role": "person"}) == "arguments-refused"
+        assert (
+            _refused(gate, "devops", "submit", {"signoff": GOAL, "seq": 1, "role": "person"})
+            == "arguments-refused"
+        )
         assert _refused(gate, "devops", "submit", nothing) == "unknown-signoff"
         assert _refused(gate, "devops", "list_namespaces", {"path": "x"}) == "tool-not-granted"
         told = gate.sessions.call("person", "run_record", RunRef(run_id="run-1"), RunRecord)
     assert len(told.denials) == 13
-    assert {(d.role, d.tool, d.name) for d in told.denials} >= {("sre", "submit", "tool-not-granted"), ("devops", "submit", "unknown-signoff")}
+    assert {(d.role, d.tool, d.name) for d in told.denials} >= {
+        ("sre", "submit", "tool-not-granted"),
+        ("devops", "submit", "unknown-signoff"),
+    }
 
 
 def _refused(gate: Running, role: str, tool: str, arguments: Word | dict[str, object]) -> str:
     with pytest.raises(ToolRefusedError) as refusal:
-        gate.sessions.raw(role, tool, arguments.model_dump(mode="json") if isinstance(arguments, Word) else arguments)
+        gate.sessions.raw(
+            role, tool, arguments.model_dump(mode="json") if isinstance(arguments, Word) else arguments
+        )
     return refusal.value.name
 
 
 def test_a_killed_gate_is_a_lost_session_and_its_journal_goes_on(world: World) -> None:
     with running(world.folder) as gate:
-        opened = gate.sessions.call("devops", "open_change", OpenChange(phase=Phase.PUBLISH, goal_digest=GOAL), OpenedChange)
+        opened = gate.sessions.call(
+            "devops", "open_change", OpenChange(phase=Phase.PUBLISH, goal_digest=GOAL), OpenedChange
+        )
         gate.process.kill()
         with pytest.raises(SessionFaultError):
-            gate.sessions.call("devops", "open_change", OpenChange(phase=Phase.PUBLISH, goal_digest=GOAL), OpenedChange)
+            gate.sessions.call(
+                "devops", "open_change", OpenChange(phase=Phase.PUBLISH, goal_digest=GOAL), OpenedChange
+            )
     with running(world.folder) as gate:
-        again = gate.sessions.call("devops", "open_change", OpenChange(phase=Phase.PUBLISH, goal_digest=GOAL), OpenedChange)
+        again = gate.sessions.call(
+            "devops", "open_change", OpenChange(phase=Phase.PUBLISH, goal_digest=GOAL), OpenedChange
+        )
     assert again.change_id == opened.change_id
 
 
@@ -113,5 +140,3 @@ def test_the_gate_ends_when_every_pipe_is_closed(world: World) -> None:
     with running(world.folder) as gate:
         gate.sessions.__exit__()
         assert gate.process.wait(10) == 0
-
-

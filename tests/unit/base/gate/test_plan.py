@@ -32,8 +32,20 @@ DESTROYS = Finding(
 class Notary:
     """Signs what it is told to find. `edit` changes the predicate after the judgement."""
 
-    def __init__(self, signer: CryptoSigner, findings: tuple[Finding, ...] = (), edit: dict[str, Any] | None = None, subject: str | None = None) -> None:
-        self.signer, self.findings, self.edit, self.subject, self.asked = signer, findings, edit or {}, subject, []
+    def __init__(
+        self,
+        signer: CryptoSigner,
+        findings: tuple[Finding, ...] = (),
+        edit: dict[str, Any] | None = None,
+        subject: str | None = None,
+    ) -> None:
+        self.signer, self.findings, self.edit, self.subject, self.asked = (
+            signer,
+            findings,
+            edit or {},
+            subject,
+            [],
+        )
 
     def __call__(self, asked: JudgePlan) -> PlanVerdict:
         self.asked.append(asked)
@@ -43,7 +55,9 @@ class Notary:
         )  # fmt: skip
         subject = (Subject.of("plan", self.subject or asked.plan_sha256 or EMPTY_DIGEST),)
         statement = PlanStatement(subject=subject, predicate=PlanPredicate(**{**said, **self.edit}))
-        return PlanVerdict(clean=not self.findings, findings=self.findings, envelope=seal(statement, self.signer).decode())
+        return PlanVerdict(
+            clean=not self.findings, findings=self.findings, envelope=seal(statement, self.signer).decode()
+        )
 
 
 @pytest.fixture
@@ -57,12 +71,21 @@ def release(world: World) -> str:
     opened = world.open(Phase.RELEASE)
 
     def dispatch(**inputs: Any) -> dict[str, Any]:
-        return {"workflow": "terraform.yml", "ref": "main", "inputs": {"change_id": opened.change_id, **inputs}}
+        return {
+            "workflow": "terraform.yml",
+            "ref": "main",
+            "inputs": {"change_id": opened.change_id, **inputs},
+        }
 
     apply = dispatch(plan={"$receipt": {"seq": 1, "fact": "plan_sha256"}})
     grants = [
         ("github", "dispatch_workflow", dispatch(), ("previous_done",)),
-        ("github", "dispatch_workflow", apply, ("previous_done", "workflow_succeeded", "plan_of_record_clean")),
+        (
+            "github",
+            "dispatch_workflow",
+            apply,
+            ("previous_done", "workflow_succeeded", "plan_of_record_clean"),
+        ),
     ]
     return world.desk.deposit(world.sign(world.change(opened, {}, grants), {})).signoff
 
@@ -81,7 +104,9 @@ def test_the_apply_waits_for_the_plan_and_names_that_very_plan(world: World) -> 
     world.repository.outcome, world.repository.artifacts = ENDED, {"plan": PLAN}
     assert world.submit(signoff, 2).state == "done"
     asked = world.judge.asked
-    assert [(a.plan_sha256, a.plan) for a in asked] == [("sha256:" + "ab" * 32, json.loads(PLAN["plan.json"]))]
+    assert [(a.plan_sha256, a.plan) for a in asked] == [
+        ("sha256:" + "ab" * 32, json.loads(PLAN["plan.json"]))
+    ]
     applied = world.repository.all["github.dispatch_workflow"].performed[1]
     assert applied.arguments["inputs"]["plan"] == "ab" * 32
     assert states.signoff_state(world.room, world.room.ledger(), signoff).state == "spent"
@@ -98,7 +123,9 @@ def test_looking_at_the_signoff_learns_how_the_run_ended(world: World) -> None:
 def test_a_failed_workflow_stops_the_phase(world: World) -> None:
     signoff = release(world)
     world.submit(signoff, 1)
-    world.repository.outcome = WorkflowOutcome(run_id=77, running=False, succeeded=False, url="http://127.0.0.1/run")
+    world.repository.outcome = WorkflowOutcome(
+        run_id=77, running=False, succeeded=False, url="http://127.0.0.1/run"
+    )
     assert world.submit(signoff, 1).state == "failed"
     assert refused(lambda: world.submit(signoff, 2)) == "workflow-failed"
     assert world.all_effects() == 1
@@ -125,8 +152,12 @@ ARTIFACTS: list[tuple[str, str, dict[str, dict[str, bytes]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "artifacts"), [row[1:] for row in ARTIFACTS], ids=[row[0] for row in ARTIFACTS])
-def test_a_plan_that_cannot_be_read_is_not_applied(world: World, name: str, artifacts: dict[str, dict[str, bytes]]) -> None:
+@pytest.mark.parametrize(
+    ("name", "artifacts"), [row[1:] for row in ARTIFACTS], ids=[row[0] for row in ARTIFACTS]
+)
+def test_a_plan_that_cannot_be_read_is_not_applied(
+    world: World, name: str, artifacts: dict[str, dict[str, bytes]]
+) -> None:
     signoff = release(world)
     world.submit(signoff, 1)
     world.repository.outcome, world.repository.artifacts = ENDED, artifacts
@@ -135,18 +166,40 @@ def test_a_plan_that_cannot_be_read_is_not_applied(world: World, name: str, arti
 
 
 VERDICTS: list[tuple[str, str, Callable[[World], Any]]] = [
-    ("another sign-off", "plan-verdict-invalid", lambda w: Notary(w.signer, edit={"signoff": digest_of(b"x")})),
-    ("another change", "plan-verdict-invalid", lambda w: Notary(w.signer, edit={"change_id": "cs-" + "0" * 16})),
-    ("another plan", "plan-verdict-invalid", lambda w: Notary(w.signer, edit={"plan_sha256": digest_of(b"x")})),
+    (
+        "another sign-off",
+        "plan-verdict-invalid",
+        lambda w: Notary(w.signer, edit={"signoff": digest_of(b"x")}),
+    ),
+    (
+        "another change",
+        "plan-verdict-invalid",
+        lambda w: Notary(w.signer, edit={"change_id": "cs-" + "0" * 16}),
+    ),
+    (
+        "another plan",
+        "plan-verdict-invalid",
+        lambda w: Notary(w.signer, edit={"plan_sha256": digest_of(b"x")}),
+    ),
     ("another subject", "plan-verdict-invalid", lambda w: Notary(w.signer, subject=digest_of(b"x"))),
-    ("a no that is passed on as a yes", "plan-verdict-invalid", lambda w: Notary(w.signer, edit={"clean": False})),
-    ("other findings", "plan-verdict-invalid", lambda w: Notary(w.signer, edit={"findings_digest": digest_of(b"x")})),
+    (
+        "a no that is passed on as a yes",
+        "plan-verdict-invalid",
+        lambda w: Notary(w.signer, edit={"clean": False}),
+    ),
+    (
+        "other findings",
+        "plan-verdict-invalid",
+        lambda w: Notary(w.signer, edit={"findings_digest": digest_of(b"x")}),
+    ),
     ("an unknown key", "unknown-key", lambda w: Notary(CryptoSigner.generate_ed25519())),
 ]
 
 
 @pytest.mark.parametrize(("name", "notary"), [row[1:] for row in VERDICTS], ids=[row[0] for row in VERDICTS])
-def test_a_verdict_counts_by_its_signature_and_words(world: World, name: str, notary: Callable[[World], Any]) -> None:
+def test_a_verdict_counts_by_its_signature_and_words(
+    world: World, name: str, notary: Callable[[World], Any]
+) -> None:
     forged = world.another(judge=notary(world))
     signoff = release(forged)
     forged.submit(signoff, 1)
@@ -160,4 +213,7 @@ def test_a_rehearsed_workflow_has_no_plan_and_says_so(world: World) -> None:
     world.submit(signoff, 1)
     world.repository.outcome = WorkflowOutcome(run_id=77, running=False, succeeded=True, rehearsed=True)
     assert world.submit(signoff, 2).state == "done"
-    assert world.repository.all["github.dispatch_workflow"].performed[1].arguments["inputs"]["plan"] == "rehearsed"
+    assert (
+        world.repository.all["github.dispatch_workflow"].performed[1].arguments["inputs"]["plan"]
+        == "rehearsed"
+    )

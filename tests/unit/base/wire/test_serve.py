@@ -39,7 +39,11 @@ def child(call: str, **pipes: object) -> subprocess.Popen[bytes]:
 
 def test_stdio_serves_one_role() -> None:
     call = "serve.serve_stdio(TOOLS, name='gate', role=Role.DEVOPS)"
-    lines = [HELLO, {"jsonrpc": "2.0", "method": "notifications/initialized"}, {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}]
+    lines = [
+        HELLO,
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
+    ]
     with child(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         for line in lines:
             process.stdin.write(json.dumps(line).encode() + b"\n")
@@ -61,7 +65,9 @@ def port() -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         number = probe.getsockname()[1]
-    process = child(f"serve.serve_http(TOOLS, name='gate', role=Role.DEVOPS, port={number})", stderr=subprocess.DEVNULL)
+    process = child(
+        f"serve.serve_http(TOOLS, name='gate', role=Role.DEVOPS, port={number})", stderr=subprocess.DEVNULL
+    )
     try:
         for _ in range(200):
             try:
@@ -92,7 +98,13 @@ def test_http_answers_on_loopback(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "code"), [({"Host": "evil.example"}, 421), ({"Origin": "http://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Host": "127.0.0.1:1"}, 421)]
+    ("headers", "code"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "127.0.0.1:1"}, 421),
+    ],
 )
 def test_http_turns_foreign_hosts_and_origins_away(port: int, headers: dict[str, str], code: int) -> None:
     assert post(port, **headers) == code
@@ -142,5 +154,10 @@ def test_what_no_belt_names_is_not_mounted() -> None:
 
 
 def test_only_submit_can_change_a_target() -> None:
-    mutating = {(server, name) for server, tools in catalog.EFFECTS.items() for name, effect in tools.items() if effect is Effect.MUTATE}
+    mutating = {
+        (server, name)
+        for server, tools in catalog.EFFECTS.items()
+        for name, effect in tools.items()
+        if effect is Effect.MUTATE
+    }
     assert mutating == {("gate", "submit")}

@@ -6,10 +6,18 @@ import anyio
 import pytest
 
 from tests.fakes import mcp_table as table
-from tools.session import BackgroundSessions, SessionAnswerError, SessionLostError, SessionTimeoutError, open_session
+from tools.session import (
+    BackgroundSessions,
+    SessionAnswerError,
+    SessionLostError,
+    SessionTimeoutError,
+    open_session,
+)
 from tools.tool import ToolRefusedError
 
-SERVERS = pytest.mark.parametrize("environment", [".venv", ".venv-crew"], ids=["server-of-base", "server-of-crew"])
+SERVERS = pytest.mark.parametrize(
+    "environment", [".venv", ".venv-crew"], ids=["server-of-base", "server-of-crew"]
+)
 
 
 @SERVERS
@@ -18,7 +26,7 @@ def test_every_answer_comes_back_as_what_it_is(environment: str) -> None:
         found = anyio.run(table.every_answer, fd)
     assert [tool.name for tool in found["tools"]] == ["submit"]
     assert found["tools"][0].input_schema["additionalProperties"] is False
-    assert found["echo"] == "안녕 \u2028 \\ \""
+    assert found["echo"] == '안녕 \u2028 \\ "'
     names = {
         "refuse": "no-way", "limited": "target-rate-limited", "conflict": "target-conflict", "other role's": "tool-not-granted",
         "unknown": "tool-not-granted", "uncatalogued": "tool-not-granted", "unknown field": "arguments-refused", "missing": "arguments-refused",
@@ -68,7 +76,10 @@ def test_a_server_that_never_answers_its_start_is_lost() -> None:
     with table.server(".venv") as (fd, process):
         process.kill()
         process.wait()
-        with pytest.raises(SessionLostError, match="ended before it answered"), BackgroundSessions({"gate": fd}):
+        with (
+            pytest.raises(SessionLostError, match="ended before it answered"),
+            BackgroundSessions({"gate": fd}),
+        ):
             pass
 
 
@@ -83,7 +94,10 @@ def test_what_the_block_raises_comes_out_as_it_is() -> None:
 
 def test_a_closed_or_unknown_session_is_lost_not_waited_for() -> None:
     with table.server(".venv") as (fd, _):
-        with BackgroundSessions({"gate": fd}) as sessions, pytest.raises(SessionLostError, match="no session named"):
+        with (
+            BackgroundSessions({"gate": fd}) as sessions,
+            pytest.raises(SessionLostError, match="no session named"),
+        ):
             sessions.tools("notary")
         with pytest.raises(SessionLostError):
             sessions.tools("gate")

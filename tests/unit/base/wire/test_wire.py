@@ -43,7 +43,9 @@ def test_messages_are_lines_however_they_arrive() -> None:
     assert run(body) == ["ping", "ping"]
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b'{"jsonrpc":"1.0","id":1,"method":"x"}', b"\xff\xfe", b"", b'"' + b"[" * 900])
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b'{"jsonrpc":"1.0","id":1,"method":"x"}', b"\xff\xfe", b"", b'"' + b"[" * 900]
+)
 def test_a_line_that_is_no_message_is_passed_on_as_a_fault_and_the_next_one_heard(line: bytes) -> None:
     async def body(channel: socket.socket, read: Any, _: Any) -> tuple[object, object]:
         await send(channel, line + b"\n" + PING + b"\n")
@@ -66,7 +68,11 @@ def test_a_peer_that_sends_more_than_the_limit_is_cut_off() -> None:
 
 def test_a_long_request_is_answered_here_and_never_sent() -> None:
     async def body(channel: socket.socket, read: Any, write: Any) -> tuple[Any, bytes]:
-        await write.send(dialect.parse(json.dumps({"jsonrpc": "2.0", "id": 9, "method": "x", "params": {"t": "y" * 2000}}).encode()))
+        await write.send(
+            dialect.parse(
+                json.dumps({"jsonrpc": "2.0", "id": 9, "method": "x", "params": {"t": "y" * 2000}}).encode()
+            )
+        )
         refused = dialect.bare(await read.receive())
         await write.send(dialect.parse(PING))
         await anyio.wait_readable(channel)
@@ -79,7 +85,9 @@ def test_a_long_request_is_answered_here_and_never_sent() -> None:
 
 def test_a_long_answer_is_sent_as_an_error_with_the_same_id() -> None:
     async def body(channel: socket.socket, _: Any, write: Any) -> Any:
-        await write.send(dialect.parse(json.dumps({"jsonrpc": "2.0", "id": 9, "result": {"t": "y" * 2000}}).encode()))
+        await write.send(
+            dialect.parse(json.dumps({"jsonrpc": "2.0", "id": 9, "result": {"t": "y" * 2000}}).encode())
+        )
         await anyio.wait_readable(channel)
         return json.loads(channel.recv(4096))
 
@@ -100,7 +108,11 @@ def test_the_end_of_the_peer_is_the_end_of_the_stream() -> None:
 def test_an_answer_without_structure_is_no_answer() -> None:
     """A foreign server may say isError with text alone."""
     session = Session(None, "other")  # type: ignore[arg-type]
-    for wire_form in ({"content": []}, {"structuredContent": [], "isError": False}, {"structuredContent": {"refused": 7}, "isError": True}):
+    for wire_form in (
+        {"content": []},
+        {"structuredContent": [], "isError": False},
+        {"structuredContent": {"refused": 7}, "isError": True},
+    ):
         with pytest.raises(SessionAnswerError):
             session._content("x", wire_form)
     with pytest.raises(ToolRefusedError):
