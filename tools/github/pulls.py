@@ -1,0 +1,55 @@
+"""Pull requests of one repository: their range, files, reviews, checks and conversation."""
+
+from __future__ import annotations
+
+from tools.github.repository import LiveRepository
+from tools.github.shapes import ChangedFile, CheckRun, Comment, Commit, Pull, Review
+
+
+class Pulls:
+    """Reads. Every method raises TargetError."""
+
+    def __init__(self, repository: LiveRepository) -> None:
+        self._repository = repository
+        self._client = repository.client
+        self._path = f"{repository.path}/pulls"
+
+    def get(self, number: int) -> Pull:
+        """One pull request."""
+        return self._client.one(Pull, f"{self._path}/{number}")
+
+    def find(self, head: str, base: str, repository_id: int) -> Pull | None:
+        """The pull request from a branch of this very repository (no fork) into `base`: an open one first, then the newest."""
+        owner = self._repository.full_name.partition("/")[0]
+        asked = {"state": "all", "head": f"{owner}:{head}", "base": base}
+        found = [
+            pull
+            for pull in self._client.many(Pull, self._path, query=asked, most=100)
+            if pull.head.ref == head and pull.base.ref == base and pull.head.repo is not None and pull.head.repo.id == repository_id
+        ]
+        return max(found, key=lambda pull: (pull.state == "open", pull.number), default=None)
+
+    def commits(self, number: int) -> tuple[Commit, ...]:
+        """Its commits, oldest first (GitHub lists at most 250)."""
+        return self._client.many(Commit, f"{self._path}/{number}/commits", most=250)
+
+    def files(self, number: int) -> tuple[ChangedFile, ...]:
+        """What it changes."""
+        return self._client.many(ChangedFile, f"{self._path}/{number}/files", most=3000)
+
+    def reviews(self, number: int) -> tuple[Review, ...]:
+        """Reviews, oldest first."""
+        return self._client.many(Review, f"{self._path}/{number}/reviews", most=300)
+
+    def comments(self, number: int) -> tuple[Comment, ...]:
+        """The conversation, oldest first."""
+        return self._client.many(Comment, f"{self._repository.path}/issues/{number}/comments", most=1000)
+
+    def checks(self, sha: str) -> tuple[CheckRun, ...]:
+        """The checks of a commit."""
+        return self._client.many(CheckRun, f"{self._repository.path}/commits/{sha}/check-runs", key="check_runs", most=300)
+
+
+def state_of(pull: Pull) -> str:
+    """`open`, `closed` or `merged`."""
+    return "merged" if pull.merged_at else pull.state
