@@ -184,7 +184,7 @@ def sign(what: SignoffStatement, signer: CryptoSigner) -> str:
     return seal(what, signer).decode()
 
 
-def verify(  # noqa: PLR0913 - the keyword arguments are the whole world of the decision
+def verify(
     bundle: str,
     *,
     trust: Trust,

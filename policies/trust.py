@@ -113,5 +113,9 @@ def load(path: Path) -> Trust:
         return Trust.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise TrustFaultError(f"there is no trust file at {path}; `countersign init` makes one") from None
-    except (OSError, ValidationError) as fault:
-        raise TrustFaultError(f"the trust file {path} cannot be used: {fault}") from None
+    except OSError as fault:
+        raise TrustFaultError(f"the trust file {path} cannot be read: {fault.strerror}") from None
+    except ValidationError as fault:
+        first = fault.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "document"
+        raise TrustFaultError(f"the trust file {path} cannot be used: {where}: {first['msg']}") from None

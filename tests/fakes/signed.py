@@ -71,7 +71,9 @@ def seal_raw(payload: bytes, signer: CryptoSigner, *, payload_type: str = PAYLOA
     envelope = Envelope(payload, payload_type, {})
     envelope.sign(signer)
     hint = {"publicKey": {"hint": signer.public_key.keyid}}
-    return canonical({"mediaType": BUNDLE_TYPE, "verificationMaterial": hint, "dsseEnvelope": envelope.to_dict()}).decode()
+    return canonical(
+        {"mediaType": BUNDLE_TYPE, "verificationMaterial": hint, "dsseEnvelope": envelope.to_dict()}
+    ).decode()
 
 
 def payload_of(bundle: str) -> bytes:
@@ -79,13 +81,20 @@ def payload_of(bundle: str) -> bytes:
 
 
 def publish_grants() -> list[tuple[str, dict[str, Any]]]:
-    files = [{"path": path, "operation": "add", "mode": "100644", "file": {"$artifact": path}} for path in sorted(FILES)]
+    files = [
+        {"path": path, "operation": "add", "mode": "100644", "file": {"$artifact": path}}
+        for path in sorted(FILES)
+    ]
     return [
         ("github.push_commit", {"branch": BRANCH, "base_commit": BASE, "message": "m", "files": files}),
         ("github.open_pull_request", {"head": BRANCH, "base": "main", "title": "t", "body": "b"}),
         (
             "github.request_reviewers",
-            {"number": {"$receipt": {"seq": 2, "fact": "number"}}, "reviewers": ["platform-lead"], "team_reviewers": []},
+            {
+                "number": {"$receipt": {"seq": 2, "fact": "number"}},
+                "reviewers": ["platform-lead"],
+                "team_reviewers": [],
+            },
         ),
     ]
 
@@ -111,7 +120,9 @@ def artifacts(files: dict[str, bytes], deleted: tuple[str, ...] = ()) -> tuple[A
     return tuple(sorted(made, key=lambda artifact: artifact.path))
 
 
-def change_of(phase: Phase, files: dict[str, bytes], calls: list[tuple[str, dict[str, Any]]], **edits: Any) -> ChangeSet:
+def change_of(
+    phase: Phase, files: dict[str, bytes], calls: list[tuple[str, dict[str, Any]]], **edits: Any
+) -> ChangeSet:
     said: dict[str, Any] = {
         "change_id": CHANGE_ID,
         "run_id": "run-1",
@@ -121,7 +132,13 @@ def change_of(phase: Phase, files: dict[str, bytes], calls: list[tuple[str, dict
         "artifacts": artifacts(files),
         "destination": Destination(repository=REPOSITORY, cluster=CLUSTER if phase is Phase.DEPLOY else None),
         "grants": tuple(
-            Grant(seq=n, server=name.split(".")[0], verb=name.split(".")[1], arguments=arguments, effect_key=f"effect {n}")
+            Grant(
+                seq=n,
+                server=name.split(".")[0],
+                verb=name.split(".")[1],
+                arguments=arguments,
+                effect_key=f"effect {n}",
+            )
             for n, (name, arguments) in enumerate(calls, 1)
         ),
     }
@@ -189,12 +206,21 @@ class Case:
     content: dict[str, bytes] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, change: ChangeSet, files: dict[str, bytes], active: Profile = SANDBOX, signer: CryptoSigner | None = None, **edits: Any) -> Case:
+    def of(
+        cls,
+        change: ChangeSet,
+        files: dict[str, bytes],
+        active: Profile = SANDBOX,
+        signer: CryptoSigner | None = None,
+        **edits: Any,
+    ) -> Case:
         """Signed as the notary signs; `edits` go into the predicate."""
         signer = signer or CryptoSigner.generate_ed25519()
         predicate = predicate_of(change, active, **edits)
         statement = SignoffStatement(subject=subjects_of(change), predicate=predicate)
-        issued = Issued(change.change_id, change.run_id, change.phase.value, change.profile, change.goal_digest)
+        issued = Issued(
+            change.change_id, change.run_id, change.phase.value, change.profile, change.goal_digest
+        )
         return cls(
             signer=signer,
             change=change,
@@ -202,7 +228,9 @@ class Case:
             trust=Trust(keys=(entry(signer, rehearsal=active.rehearsal),)),
             bundle=signoff.sign(statement, signer),
             manifest=change.canonical(),
-            facts=Facts(NOW, issued, Destination(repository=REPOSITORY, cluster=CLUSTER), expected_commit=COMMIT),
+            facts=Facts(
+                NOW, issued, Destination(repository=REPOSITORY, cluster=CLUSTER), expected_commit=COMMIT
+            ),
             profile=active,
             rehearsal=active.rehearsal,
             content={digest_of(data): data for data in files.values()},

@@ -42,7 +42,7 @@ def approved(verdict: Verdict, judgement: Judgement) -> None:
         raise ToolRefusedError("not-clean", f"{len(judgement.blocking)} findings block: {worst}.", MENDING)
 
 
-def may_sign(  # noqa: PLR0913 - each is one thing that may forbid it
+def may_sign(
     signer: CryptoSigner, trust: Trust, profile: Profile, *, rehearsal: bool, requester: str, now: datetime
 ) -> None:
     """This notary's key is the one that the gate will accept. Raises ToolRefusedError."""
@@ -63,7 +63,7 @@ def may_sign(  # noqa: PLR0913 - each is one thing that may forbid it
         )
 
 
-def predicate(  # noqa: PLR0913 - a sign-off says this much
+def predicate(
     change: ChangeSet,
     judged: Judged,
     asked: Sign,

@@ -87,7 +87,9 @@ def issued(**edits: Any) -> Edit:
 
 
 def trusting(*keys: Any, **edits: Any) -> Edit:
-    return lambda case: case.but(trust=Trust(keys=tuple(key(case) if callable(key) else key for key in keys), **edits))
+    return lambda case: case.but(
+        trust=Trust(keys=tuple(key(case) if callable(key) else key for key in keys), **edits)
+    )
 
 
 def signature(edit: Callable[[dict[str, Any]], Any]) -> Edit:
@@ -104,21 +106,53 @@ def subjects(edit: Callable[[list[Any]], Any]) -> Edit:
 
 
 ENVELOPE: list[tuple[str, Edit, str]] = [
-    ("payload-byte", in_bundle(lambda o: o["dsseEnvelope"].update(payload=flip(o["dsseEnvelope"]["payload"], 100))), "signature-invalid"),
+    (
+        "payload-byte",
+        in_bundle(lambda o: o["dsseEnvelope"].update(payload=flip(o["dsseEnvelope"]["payload"], 100))),
+        "signature-invalid",
+    ),
     ("signature-byte", signature(lambda s: s.update(sig=flip(s["sig"], 10))), "signature-invalid"),
     ("signature-empty", signature(lambda s: s.update(sig="")), "signature-invalid"),
-    ("payload-type-byte", in_bundle(lambda o: o["dsseEnvelope"].update(payloadType="application/json")), "signature-invalid"),
-    ("payload-type-signed", lambda c: c.resealed(payload_of(c.bundle), payload_type="application/json"), "payload-type"),
+    (
+        "payload-type-byte",
+        in_bundle(lambda o: o["dsseEnvelope"].update(payloadType="application/json")),
+        "signature-invalid",
+    ),
+    (
+        "payload-type-signed",
+        lambda c: c.resealed(payload_of(c.bundle), payload_type="application/json"),
+        "payload-type",
+    ),
     ("key-id", signature(lambda s: s.update(keyid="0" * 64)), "unknown-key"),
-    ("key-hint", in_bundle(lambda o: o["verificationMaterial"]["publicKey"].update(hint="0" * 64)), "unknown-key"),
-    ("media-type", in_bundle(lambda o: o.update(mediaType="application/vnd.dev.sigstore.bundle.v0.2+json")), "unknown-shape"),
+    (
+        "key-hint",
+        in_bundle(lambda o: o["verificationMaterial"]["publicKey"].update(hint="0" * 64)),
+        "unknown-key",
+    ),
+    (
+        "media-type",
+        in_bundle(lambda o: o.update(mediaType="application/vnd.dev.sigstore.bundle.v0.2+json")),
+        "unknown-shape",
+    ),
     ("no-signature", in_bundle(lambda o: o["dsseEnvelope"].update(signatures=[])), "unknown-shape"),
-    ("two-signatures", in_bundle(lambda o: o["dsseEnvelope"]["signatures"].append(o["dsseEnvelope"]["signatures"][0])), "unknown-shape"),
-    ("certificate", in_bundle(lambda o: o["verificationMaterial"].update(certificate={"rawBytes": ""})), "unknown-shape"),
+    (
+        "two-signatures",
+        in_bundle(lambda o: o["dsseEnvelope"]["signatures"].append(o["dsseEnvelope"]["signatures"][0])),
+        "unknown-shape",
+    ),
+    (
+        "certificate",
+        in_bundle(lambda o: o["verificationMaterial"].update(certificate={"rawBytes": ""})),
+        "unknown-shape",
+    ),
     ("unknown-field", in_bundle(lambda o: o.update(approved=True)), "unknown-shape"),
     ("base64-unpadded", signature(lambda s: s.update(sig=s["sig"].rstrip("="))), "unknown-shape"),
     ("base64-urlsafe", signature(lambda s: s.update(sig="-_" + s["sig"][2:])), "unknown-shape"),
-    ("base64-newline", in_bundle(lambda o: o["dsseEnvelope"].update(payload=o["dsseEnvelope"]["payload"] + "\n")), "unknown-shape"),
+    (
+        "base64-newline",
+        in_bundle(lambda o: o["dsseEnvelope"].update(payload=o["dsseEnvelope"]["payload"] + "\n")),
+        "unknown-shape",
+    ),
     ("duplicate-key", outer_text('"mediaType"', '"mediaType":"x","mediaType"'), "malformed"),
     ("white-space", outer_text(":", ": "), "not-canonical"),
     ("newline-at-end", lambda c: c.but(bundle=c.bundle + "\n"), "not-canonical"),
@@ -142,13 +176,29 @@ KEYS: list[tuple[str, Edit, str]] = [
     ("key-revoked", trusting(lambda c: entry(c.signer, revoked=True)), "unknown-key"),
     ("waiver-key", trusting(lambda c: entry(c.signer, "waiver")), "wrong-role"),
     ("person-key", trusting(lambda c: entry(c.signer, "person")), "wrong-role"),
-    ("key-expired-when-signing", trusting(lambda c: entry(c.signer, not_after="2026-11-01T09:00:00Z")), "wrong-role"),
-    ("key-younger-than-signature", trusting(lambda c: entry(c.signer, not_before="2026-11-03T09:00:00Z")), "wrong-role"),
+    (
+        "key-expired-when-signing",
+        trusting(lambda c: entry(c.signer, not_after="2026-11-01T09:00:00Z")),
+        "wrong-role",
+    ),
+    (
+        "key-younger-than-signature",
+        trusting(lambda c: entry(c.signer, not_before="2026-11-03T09:00:00Z")),
+        "wrong-role",
+    ),
     ("real-key-signs-rehearsal", trusting(lambda c: entry(c.signer, rehearsal=False)), "wrong-role"),
     ("requester-approves", lambda c: in_payload(requester=c.signer.public_key.keyid)(c), "wrong-role"),
-    ("threshold-of-two", lambda c: c.but(trust=Trust(keys=c.trust.keys, thresholds={"security": 2})), "role-missing"),
+    (
+        "threshold-of-two",
+        lambda c: c.but(trust=Trust(keys=c.trust.keys, thresholds={"security": 2})),
+        "role-missing",
+    ),
     ("key-of-another-signs", lambda c: c.but(bundle=seal_raw(payload_of(c.bundle), OTHER)), "unknown-key"),
-    ("revoked-in-trust", lambda c: c.but(trust=Trust(keys=c.trust.keys, revoked=(digest_of(payload_of(c.bundle)),))), "revoked"),
+    (
+        "revoked-in-trust",
+        lambda c: c.but(trust=Trust(keys=c.trust.keys, revoked=(digest_of(payload_of(c.bundle)),))),
+        "revoked",
+    ),
     ("superseded", lambda c: c.when(revoked={digest_of(payload_of(c.bundle)): "superseded"}), "revoked"),
 ]
 
@@ -163,11 +213,21 @@ STATEMENT: list[tuple[str, Edit, str]] = [
     ("window-turned-round", in_payload(expires="2026-11-02T08:00:00Z"), "statement-type"),
     ("no-such-day", in_payload(expires="2026-13-02T08:00:00Z"), "statement-type"),
     ("payload-field", in_payload(approved_by="me"), "unknown-shape"),
-    ("payload-field-missing", lambda c: c.resealed({**c.payload(), "predicate": {k: v for k, v in c.payload()["predicate"].items() if k != "nonce"}}), "unknown-shape"),
+    (
+        "payload-field-missing",
+        lambda c: c.resealed(
+            {**c.payload(), "predicate": {k: v for k, v in c.payload()["predicate"].items() if k != "nonce"}}
+        ),
+        "unknown-shape",
+    ),
     ("rehearsal-as-text", in_payload(rehearsal="true"), "not-canonical"),
     ("rehearsal-as-number", in_payload(rehearsal=1), "not-canonical"),
     ("time-with-zone", in_payload(expires="2026-11-02T09:30:00+00:00"), "unknown-shape"),
-    ("payload-duplicate", inner_text(b'"decision":"approve"', b'"decision":"approve","decision":"approve"'), "malformed"),
+    (
+        "payload-duplicate",
+        inner_text(b'"decision":"approve"', b'"decision":"approve","decision":"approve"'),
+        "malformed",
+    ),
     ("payload-space", inner_text(b'"decision":', b'"decision": '), "not-canonical"),
     ("payload-nan", inner_text(b'"waivers":[]', b'"waivers":NaN'), "malformed"),
     ("no-approvers", in_payload(approvers=[]), "unknown-shape"),
@@ -177,7 +237,11 @@ STATEMENT: list[tuple[str, Edit, str]] = [
     ("long-window", in_payload(expires="2026-11-02T10:00:01Z"), "profile-mismatch"),
     ("other-approvers", in_payload(approvers=["security", "person"]), "profile-mismatch"),
     ("profile-edited", in_payload(profile_digest=digest_of(b"")), "profile-mismatch"),
-    ("profile-wider-now", lambda c: c.but(profile=SANDBOX.model_copy(update={"rounds": 5})), "profile-mismatch"),
+    (
+        "profile-wider-now",
+        lambda c: c.but(profile=SANDBOX.model_copy(update={"rounds": 5})),
+        "profile-mismatch",
+    ),
 ]
 
 PLACE: list[tuple[str, Edit, str]] = [
@@ -200,20 +264,48 @@ BYTES: list[tuple[str, Edit, str]] = [
     *((f"byte-of-{path}", other_bytes(path), "bytes-mismatch") for path in FILES),
     ("manifest-space", lambda c: c.but(manifest=c.manifest + b" "), "not-canonical"),
     ("manifest-other", lambda c: c.but(manifest=c.manifest.replace(b'"m"', b'"n"', 1)), "bytes-mismatch"),
-    ("manifest-duplicate", lambda c: c.but(manifest=c.manifest.replace(b'"version":1', b'"version":1,"version":1')), "malformed"),
-    ("manifest-field", lambda c: c.but(manifest=canonical({**json.loads(c.manifest), "x": 1})), "unknown-shape"),
+    (
+        "manifest-duplicate",
+        lambda c: c.but(manifest=c.manifest.replace(b'"version":1', b'"version":1,"version":1')),
+        "malformed",
+    ),
+    (
+        "manifest-field",
+        lambda c: c.but(manifest=canonical({**json.loads(c.manifest), "x": 1})),
+        "unknown-shape",
+    ),
     ("manifest-of-another-change", lambda c: c.but(manifest=release().canonical()), "bytes-mismatch"),
-    ("file-missing", lambda c: c.but(content={d: b for d, b in c.content.items() if d != min(c.content)}), "bytes-mismatch"),
+    (
+        "file-missing",
+        lambda c: c.but(content={d: b for d, b in c.content.items() if d != min(c.content)}),
+        "bytes-mismatch",
+    ),
     ("file-extra", lambda c: c.but(content={**c.content, digest_of(b"x"): b"x"}), "bytes-mismatch"),
-    ("file-filed-wrongly", lambda c: c.but(content=dict(zip(c.content, reversed(c.content.values()), strict=True))), "bytes-mismatch"),
+    (
+        "file-filed-wrongly",
+        lambda c: c.but(content=dict(zip(c.content, reversed(c.content.values()), strict=True))),
+        "bytes-mismatch",
+    ),
     ("no-bytes", lambda c: c.but(content={}), "bytes-mismatch"),
     ("subject-missing", subjects(lambda s: s.pop()), "bytes-mismatch"),
-    ("subject-extra", subjects(lambda s: s.append({"name": "x", "digest": {"sha256": "0" * 64}})), "bytes-mismatch"),
+    (
+        "subject-extra",
+        subjects(lambda s: s.append({"name": "x", "digest": {"sha256": "0" * 64}})),
+        "bytes-mismatch",
+    ),
     ("subject-twice", subjects(lambda s: s.append(s[-1])), "bytes-mismatch"),
     ("subjects-reordered", subjects(lambda s: s.reverse()), "bytes-mismatch"),
     ("subject-of-another-hash", subjects(lambda s: s[0].update(digest={"md5": "0" * 32})), "unknown-shape"),
-    ("predicate-grants-fewer", lambda c: in_payload(grants=c.payload()["predicate"]["grants"][:1])(c), "bytes-mismatch"),
-    ("predicate-destination-other", lambda c: in_payload(destination={"cluster": None, "repository": None})(c), "destination-mismatch"),
+    (
+        "predicate-grants-fewer",
+        lambda c: in_payload(grants=c.payload()["predicate"]["grants"][:1])(c),
+        "bytes-mismatch",
+    ),
+    (
+        "predicate-destination-other",
+        lambda c: in_payload(destination={"cluster": None, "repository": None})(c),
+        "destination-mismatch",
+    ),
     ("predicate-change-id", in_payload(change_id="cs-ffffffffffffffff"), "not-issued"),
 ]
 
@@ -287,8 +379,14 @@ CALLS: list[tuple[str, Callable[[], Case]]] = [
     ("a-file-less", lambda: arguments(1, files=FILE_ROWS[:1])),
     ("a-file-twice", lambda: arguments(1, files=[*FILE_ROWS, FILE_ROWS[0]])),
     ("a-file-executable", lambda: arguments(1, files=[{**FILE_ROWS[0], "mode": "100755"}, FILE_ROWS[1]])),
-    ("a-file-under-another-name", lambda: arguments(1, files=[{**FILE_ROWS[0], "path": "infra/x.tf"}, FILE_ROWS[1]])),
-    ("a-file-with-anothers-bytes", lambda: arguments(1, files=[{**FILE_ROWS[0], "file": FILE_ROWS[1]["file"]}, FILE_ROWS[1]])),
+    (
+        "a-file-under-another-name",
+        lambda: arguments(1, files=[{**FILE_ROWS[0], "path": "infra/x.tf"}, FILE_ROWS[1]]),
+    ),
+    (
+        "a-file-with-anothers-bytes",
+        lambda: arguments(1, files=[{**FILE_ROWS[0], "file": FILE_ROWS[1]["file"]}, FILE_ROWS[1]]),
+    ),
     ("a-file-typed-out", lambda: arguments(1, files=[{"path": "infra/main.tf", "text": "x"}, FILE_ROWS[1]])),
     ("files-no-list", lambda: arguments(1, files={"$artifact": "infra/main.tf"})),
     ("an-unsigned-artifact", lambda: arguments(1, message={"$artifact": "infra/secret.tf"})),
@@ -314,7 +412,9 @@ def released(seq: int = 1, **edits: Any) -> Case:
 
 def test_the_base_is_advanced_only_from_where_it_was_signed() -> None:
     assert released().ask().arguments["to"] == "2" * 40
-    moved = released().when(destination=Destination(repository=REPOSITORY.model_copy(update={"base_commit": "3" * 40})))
+    moved = released().when(
+        destination=Destination(repository=REPOSITORY.model_copy(update={"base_commit": "3" * 40}))
+    )
     with pytest.raises(GateError) as no:
         moved.ask()
     assert no.value.name == "base-moved"
@@ -348,7 +448,11 @@ def dispatched(**edits: Any) -> Case:
 
 def test_a_dispatch_carries_the_change_and_runs_on_its_base() -> None:
     assert dispatched().ask()
-    for case in (dispatched(inputs={}), dispatched(inputs={"change_id": "cs-ffffffffffffffff"}), dispatched(ref="production")):
+    for case in (
+        dispatched(inputs={}),
+        dispatched(inputs={"change_id": "cs-ffffffffffffffff"}),
+        dispatched(ref="production"),
+    ):
         with pytest.raises(GateError) as no:
             case.ask()
         assert no.value.name == "call-mismatch"
@@ -363,12 +467,19 @@ def with_metadata(**edits: Any) -> dict[str, Any]:
     return {**OBJECT, "metadata": {**OBJECT["metadata"], **edits}}
 
 
-NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web", "annotations": OBJECT["metadata"]["annotations"]}}
+NAMESPACE = {
+    "apiVersion": "v1",
+    "kind": "Namespace",
+    "metadata": {"name": "web", "annotations": OBJECT["metadata"]["annotations"]},
+}
 OBJECTS: list[tuple[str, Any]] = [
     ("without-mark", with_metadata(annotations={})),
     ("mark-of-another-change", with_metadata(annotations={"countersign/change": "cs-ffffffffffffffff"})),
     ("another-namespace", with_metadata(namespace="kube-system")),
-    ("no-namespace", {**OBJECT, "metadata": {k: v for k, v in OBJECT["metadata"].items() if k != "namespace"}}),
+    (
+        "no-namespace",
+        {**OBJECT, "metadata": {k: v for k, v in OBJECT["metadata"].items() if k != "namespace"}},
+    ),
     ("another-namespace-object", {**NAMESPACE, "metadata": {**NAMESPACE["metadata"], "name": "kube-system"}}),
     ("kind-out-of-scope", {**OBJECT, "kind": "ClusterRole", "apiVersion": "rbac.authorization.k8s.io/v1"}),
     ("kind-of-another-group", {**OBJECT, "apiVersion": "apps.evil/v1"}),
@@ -399,7 +510,9 @@ def test_another_cluster_is_not_the_signed_one(edit: dict[str, str] | None) -> N
     assert no.value.name == "destination-mismatch"
 
 
-@pytest.mark.parametrize("edit", [{"revision": "main"}, {"revision": "3" * 40}, {"namespace": "other"}, {"revision": None}])
+@pytest.mark.parametrize(
+    "edit", [{"revision": "main"}, {"revision": "3" * 40}, {"namespace": "other"}, {"revision": None}]
+)
 def test_an_application_is_synced_only_to_the_published_commit(edit: dict[str, Any]) -> None:
     change, files = deploy()
     call = {"namespace": "argocd", "name": "web", "revision": "2" * 40}
