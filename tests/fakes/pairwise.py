@@ -16,10 +16,16 @@ def candidates(parameter: Parameter, most: int) -> list[Value]:
     if parameter.type == "choice":
         return list(parameter.choices[:most])
     if parameter.type == "integer":
-        middle = parameter.default if isinstance(parameter.default, int) else (parameter.minimum + parameter.maximum) // 2
+        middle = (
+            parameter.default
+            if isinstance(parameter.default, int)
+            else (parameter.minimum + parameter.maximum) // 2
+        )
         return list(dict.fromkeys([parameter.minimum, middle, parameter.maximum]))
     if parameter.type == "image":
-        return ["nginx", "httpd", "redis", "ghcr.io/acme/shop:1.2", "docker.io/nginxinc/nginx-unprivileged"][:most]
+        return ["nginx", "httpd", "redis", "ghcr.io/acme/shop:1.2", "docker.io/nginxinc/nginx-unprivileged"][
+            :most
+        ]
     return ["a", "x" * parameter.longest, "shop-web-1"][:most]
 
 
@@ -42,11 +48,15 @@ def pairwise(values: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]
         case = dict(seed)
         for name in values:
             if name not in case:
-                case[name] = max(range(len(values[name])), key=lambda v, n=name, c=case: _gain(n, v, c, missing))
+                case[name] = max(
+                    range(len(values[name])), key=lambda v, n=name, c=case: _gain(n, v, c, missing)
+                )
         missing -= {pair for pair in missing if all(case[n] == v for n, v in pair)}
         yield {name: values[name][index] for name, index in case.items()}
 
 
-def _gain(name: str, value: int, case: Mapping[str, int], missing: set[tuple[tuple[str, int], tuple[str, int]]]) -> int:
+def _gain(
+    name: str, value: int, case: Mapping[str, int], missing: set[tuple[tuple[str, int], tuple[str, int]]]
+) -> int:
     pairs = (tuple(sorted([(name, value), chosen])) for chosen in case.items())
     return sum(pair in missing or (pair[1], pair[0]) in missing for pair in pairs)

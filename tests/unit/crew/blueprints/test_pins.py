@@ -35,14 +35,22 @@ def test_images_are_named_in_full_and_their_siblings_are_pinned_too() -> None:
 
 def test_the_tables_for_the_policies_say_the_same() -> None:
     nginx = PINNED.image_table()["docker.io/library/nginx"]
-    assert (nginx.user, nginx.unprivileged_sibling, nginx.rehearsal) == (0, "docker.io/nginxinc/nginx-unprivileged", False)
+    assert (nginx.user, nginx.unprivileged_sibling, nginx.rehearsal) == (
+        0,
+        "docker.io/nginxinc/nginx-unprivileged",
+        False,
+    )
     assert nginx.digest == PINNED.images["docker.io/library/nginx"].digest
     checkout = PINNED.actions["actions/checkout"]
     assert PINNED.action_pins()[f"actions/checkout@{checkout.tag}"] == checkout.sha
 
 
 def test_a_rehearsal_digest_depends_on_the_name_and_the_tag() -> None:
-    digests = {rehearsal_digest("ghcr.io/a/b", "1"), rehearsal_digest("ghcr.io/a/b", "2"), rehearsal_digest("ghcr.io/a/c", "1")}
+    digests = {
+        rehearsal_digest("ghcr.io/a/b", "1"),
+        rehearsal_digest("ghcr.io/a/b", "2"),
+        rehearsal_digest("ghcr.io/a/c", "1"),
+    }
     assert len(digests) == 3
     assert rehearsal_digest("ghcr.io/a/b", None) == rehearsal_digest("ghcr.io/a/b", "latest")
 

@@ -75,7 +75,9 @@ def _repaired(name: str, given: Mapping[str, Value]) -> Mapping[str, bytes]:
         fixes = [fix for finding in _blocking(files).values() for fix in finding.remediations]
         changes = [fix for fix in fixes if isinstance(fix, ParameterChange)]
         for change in changes:
-            parameters = replaced(parameters, change.parameter, change.value, blueprint, "Security asked for it")
+            parameters = replaced(
+                parameters, change.parameter, change.value, blueprint, "Security asked for it"
+            )
         if changes:
             files = render(blueprint, parameters, _context())
         files = remedy.apply((fix for fix in fixes if not isinstance(fix, ParameterChange)), files)
@@ -83,11 +85,19 @@ def _repaired(name: str, given: Mapping[str, Value]) -> Mapping[str, bytes]:
 
 
 def test_the_blueprints_of_the_first_version_are_there() -> None:
-    assert set(BLUEPRINTS) == {"argocd-application", "eks-cluster", "s3-bucket", "terraform-workflow", "web-app"}
+    assert set(BLUEPRINTS) == {
+        "argocd-application",
+        "eks-cluster",
+        "s3-bucket",
+        "terraform-workflow",
+        "web-app",
+    }
 
 
 @pytest.mark.parametrize(("name", "case"), CASES, ids=lambda v: v if isinstance(v, str) else None)
-def test_every_pair_of_values_renders_files_that_the_profile_allows(name: str, case: Mapping[str, Value]) -> None:
+def test_every_pair_of_values_renders_files_that_the_profile_allows(
+    name: str, case: Mapping[str, Value]
+) -> None:
     files = _files(name, case)
     assert files == _files(name, case)
     patterns = [p.removesuffix("*") for p in PROFILE.scope.paths]
@@ -99,7 +109,9 @@ def test_every_pair_of_values_renders_files_that_the_profile_allows(name: str, c
 
 
 @pytest.mark.parametrize(("name", "case"), CASES, ids=lambda v: v if isinstance(v, str) else None)
-def test_whatever_is_not_asked_for_is_clean_after_the_findings_own_repairs(name: str, case: Mapping[str, Value]) -> None:
+def test_whatever_is_not_asked_for_is_clean_after_the_findings_own_repairs(
+    name: str, case: Mapping[str, Value]
+) -> None:
     blueprint = BLUEPRINTS[name]
     safe = blueprint.safe(blueprint.parameters(case))
     assert _blocking(_repaired(name, safe.values)) == {}
@@ -114,8 +126,12 @@ UNSAFE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "parameter", "unsafe"), UNSAFE, ids=lambda v: v if isinstance(v, str) else None)
-def test_an_unsafe_value_breaks_the_rules_that_it_names_and_the_safe_one_does_not(name: str, parameter: str, unsafe: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "parameter", "unsafe"), UNSAFE, ids=lambda v: v if isinstance(v, str) else None
+)
+def test_an_unsafe_value_breaks_the_rules_that_it_names_and_the_safe_one_does_not(
+    name: str, parameter: str, unsafe: Any
+) -> None:
     broken = {finding.rule for finding in _findings(_files(name, {parameter: unsafe.value}))}
     kept = {finding.rule for finding in _findings(_files(name, {parameter: unsafe.safe}))}
     assert set(unsafe.rules) <= broken
@@ -145,7 +161,9 @@ def test_an_image_without_a_sibling_gets_a_user_and_somewhere_to_write(image: st
     spec = _objects(_repaired("web-app", {"image": image}))["Deployment"]["spec"]["template"]["spec"]
     container = spec["containers"][0]
     assert container["securityContext"]["runAsUser"] == UNPRIVILEGED_USER
-    assert [m["mountPath"] for m in container["volumeMounts"]] == list(PINNED.images[f"docker.io/library/{image}"].writable)
+    assert [m["mountPath"] for m in container["volumeMounts"]] == list(
+        PINNED.images[f"docker.io/library/{image}"].writable
+    )
     assert all(set(volume) == {"name", "emptyDir"} for volume in spec["volumes"])
     low = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
     assert spec["securityContext"].get("sysctls", []) == ([low] if image == "httpd" else [])
@@ -181,8 +199,15 @@ def test_argo_cd_follows_the_signed_commit_and_nothing_else() -> None:
     assert application["destination"] == project["destinations"][0]
     assert project["sourceRepos"] == [CLONE]
     assert "syncPolicy" not in application
-    app_kinds = {(v["apiVersion"].rpartition("/")[0], v["kind"]) for v in _objects(render(BLUEPRINTS["web-app"], parameters["web-app"], _context())).values()}
-    listed = {(k["group"], k["kind"]) for key in ("clusterResourceWhitelist", "namespaceResourceWhitelist") for k in project[key]}
+    app_kinds = {
+        (v["apiVersion"].rpartition("/")[0], v["kind"])
+        for v in _objects(render(BLUEPRINTS["web-app"], parameters["web-app"], _context())).values()
+    }
+    listed = {
+        (k["group"], k["kind"])
+        for key in ("clusterResourceWhitelist", "namespaceResourceWhitelist")
+        for k in project[key]
+    }
     assert app_kinds == listed
 
 
@@ -192,9 +217,13 @@ def test_without_a_commit_there_is_no_application() -> None:
 
 
 def test_both_terraform_blueprints_share_one_root_and_agree_on_its_shared_files() -> None:
-    parameters = complete(BLUEPRINTS, {"s3-bucket": {}, "eks-cluster": {"name": "edge", "region": "eu-west-1"}, "terraform-workflow": {}})
+    parameters = complete(
+        BLUEPRINTS,
+        {"s3-bucket": {}, "eks-cluster": {"name": "edge", "region": "eu-west-1"}, "terraform-workflow": {}},
+    )
     eks, bucket, workflow = (
-        render(BLUEPRINTS[name], parameters[name], _context()) for name in ("eks-cluster", "s3-bucket", "terraform-workflow")
+        render(BLUEPRINTS[name], parameters[name], _context())
+        for name in ("eks-cluster", "s3-bucket", "terraform-workflow")
     )
     shared = set(eks) & set(bucket)
     assert shared == {"infra/edge/versions.tf", "infra/edge/.terraform.lock.hcl"}
@@ -228,12 +257,28 @@ def test_both_terraform_blueprints_share_one_root_and_agree_on_its_shared_files(
         ("eks-cluster", {"nodes": 1}, "from 2 to 20"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_by_name(name: str, given: Mapping[str, object], says: str) -> None:
+def test_a_value_that_does_not_fit_is_refused_by_name(
+    name: str, given: Mapping[str, object], says: str
+) -> None:
     with pytest.raises(BlueprintFaultError, match=says):
         BLUEPRINTS[name].parameters(given)
 
 
-HOSTILE = ['"', "\\", "\n- evil", "${jsondecode(1)}", "%{ if true }", "a: b", "{{ x }}", "#", "é한글", "\x00\x1f", "null", "0123", "'"]
+HOSTILE = [
+    '"',
+    "\\",
+    "\n- evil",
+    "${jsondecode(1)}",
+    "%{ if true }",
+    "a: b",
+    "{{ x }}",
+    "#",
+    "é한글",
+    "\x00\x1f",
+    "null",
+    "0123",
+    "'",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -253,7 +298,9 @@ def test_a_template_may_print_only_plain_values() -> None:
 
 class TestImages:
     def test_a_known_name_stands_for_its_pin(self) -> None:
-        assert image_of("nginx", _context()).reference.endswith(PINNED.images["docker.io/library/nginx"].digest)
+        assert image_of("nginx", _context()).reference.endswith(
+            PINNED.images["docker.io/library/nginx"].digest
+        )
 
     def test_an_unknown_image_has_a_rehearsal_digest_in_the_sandbox_only(self) -> None:
         name = "ghcr.io/acme/shop:1.2"
@@ -276,7 +323,10 @@ class TestImages:
 
     def test_an_unpinned_image_listens_where_the_person_says(self) -> None:
         objects = _objects(_files("web-app", {"image": "ghcr.io/acme/shop:1.2", "port": 9000}))
-        assert objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"] == 9000
+        assert (
+            objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"]
+            == 9000
+        )
         assert objects["Service"]["spec"]["ports"][0]["port"] == 9000
 
 
@@ -284,7 +334,9 @@ def test_goals_phrases_and_descriptions_are_there_in_both_languages() -> None:
     for blueprint in BLUEPRINTS.values():
         hangul = [blueprint.description.ko, blueprint.risk.ko, blueprint.goal.ko]
         assert all(any("가" <= c <= "힣" for c in text) for text in hangul)
-        assert not any("가" <= c <= "힣" for text in (blueprint.description.en, blueprint.risk.en) for c in text)
+        assert not any(
+            "가" <= c <= "힣" for text in (blueprint.description.en, blueprint.risk.en) for c in text
+        )
 
 
 @pytest.mark.parametrize(
@@ -300,7 +352,9 @@ def test_goals_phrases_and_descriptions_are_there_in_both_languages() -> None:
 def test_a_wrong_blueprint_file_is_refused_by_name(tmp_path: Path, edit: str, says: str | None) -> None:
     source = (BLUEPRINTS["web-app"].folder / "blueprint.toml").read_text(encoding="utf-8")
     (tmp_path / "web-app").mkdir()
-    (tmp_path / "web-app" / "blueprint.toml").write_text(source.replace('name = "web-app"', edit, 1), encoding="utf-8")
+    (tmp_path / "web-app" / "blueprint.toml").write_text(
+        source.replace('name = "web-app"', edit, 1), encoding="utf-8"
+    )
     if says is None:
         assert list(load_all(tmp_path)) == ["web-app"]
         return
@@ -310,7 +364,10 @@ def test_a_wrong_blueprint_file_is_refused_by_name(tmp_path: Path, edit: str, sa
 
 def test_every_template_uses_every_parameter_or_says_it_is_a_count() -> None:
     for blueprint in BLUEPRINTS.values():
-        text = "".join(p.read_text() for p in [*blueprint.folder.rglob("*.j2"), *(blueprint.folder.parent / "shared").glob("*.j2")])
+        text = "".join(
+            p.read_text()
+            for p in [*blueprint.folder.rglob("*.j2"), *(blueprint.folder.parent / "shared").glob("*.j2")]
+        )
         paths = "".join(str(p) for p in blueprint.folder.rglob("*.j2"))
         unused = {n for n in blueprint.accepts if n not in text and f"[{n}]" not in paths}
         assert unused <= ({blueprint.counted_by} if blueprint.counted_by else set())

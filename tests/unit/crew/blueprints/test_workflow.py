@@ -15,12 +15,19 @@ from knowledge.rendering import RenderContext, render
 
 BLUEPRINT = load_all()["terraform-workflow"]
 CONTEXT = RenderContext(
-    change_id="cs-0123456789abcdef", clone_url="https://github.example/a/b.git", pins=load_pins(PINS), base_branch="trunk"
+    change_id="cs-0123456789abcdef",
+    clone_url="https://github.example/a/b.git",
+    pins=load_pins(PINS),
+    base_branch="trunk",
 )
-TEXT = render(BLUEPRINT, BLUEPRINT.parameters({"root": "edge"}), CONTEXT)[".github/workflows/terraform.yml"].decode()
+TEXT = render(BLUEPRINT, BLUEPRINT.parameters({"root": "edge"}), CONTEXT)[
+    ".github/workflows/terraform.yml"
+].decode()
 FLOW: dict[Any, Any] = yaml.safe_load(TEXT)
 EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
-KNOWN = re.compile(r"(inputs|vars|steps|needs|env)\.[\w.]+|github\.(sha|ref|event_name|repository|run_id|token)|'[^']*'|==|!=|&&|\|\||[()\s]|success|always")
+KNOWN = re.compile(
+    r"(inputs|vars|steps|needs|env)\.[\w.]+|github\.(sha|ref|event_name|repository|run_id|token)|'[^']*'|==|!=|&&|\|\||[()\s]|success|always"
+)
 
 
 def _steps(job: str) -> list[dict[str, Any]]:
@@ -44,7 +51,11 @@ def test_its_runs_can_be_found_by_the_change() -> None:
 def test_it_may_only_read_and_each_job_adds_what_it_needs() -> None:
     assert FLOW["permissions"] == {"contents": "read"}
     assert FLOW["jobs"]["plan"]["permissions"] == {"contents": "read", "id-token": "write"}
-    assert FLOW["jobs"]["apply"]["permissions"] == {"contents": "read", "id-token": "write", "actions": "read"}
+    assert FLOW["jobs"]["apply"]["permissions"] == {
+        "contents": "read",
+        "id-token": "write",
+        "actions": "read",
+    }
     assert FLOW["jobs"]["apply"]["environment"] == "production"
     assert FLOW["concurrency"] == {"group": "terraform-edge", "cancel-in-progress": False}
 
@@ -75,7 +86,9 @@ def test_only_plan_runs_for_a_pull_request() -> None:
     assert FLOW["jobs"]["apply"]["if"] == "github.event_name == 'workflow_dispatch' && inputs.mode == 'apply'"
 
 
-@pytest.mark.parametrize("expression", [*EXPRESSION.findall(TEXT), *(str(j["if"]) for j in FLOW["jobs"].values())])
+@pytest.mark.parametrize(
+    "expression", [*EXPRESSION.findall(TEXT), *(str(j["if"]) for j in FLOW["jobs"].values())]
+)
 def test_expressions_stay_within_what_the_rehearsal_knows(expression: str) -> None:
     assert KNOWN.sub("", expression) == ""
 
