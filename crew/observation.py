@@ -166,12 +166,19 @@ class Observer:
             if s.verb == "dispatch_workflow" and s.receipt
         ]
         return tuple(
-            {**f, **self._read("get_workflow_run", {"run_id": f["run_id"]})} for f in facts if f.get("run_id")
+            {**f, **self._read("get_workflow_run", {"run_id": _number(f["run_id"])})}
+            for f in facts
+            if f.get("run_id")
         )
 
     def _log(self, run_id: JsonValue) -> str:
-        read = self._read("get_workflow_log", {"run_id": run_id})
+        read = self._read("get_workflow_log", {"run_id": _number(run_id)})
         return str(read.get("text") or read.get("log") or "")
+
+
+def _number(run_id: JsonValue) -> int:
+    """A run's number; it is a text in receipts, because a dispatch takes only texts."""
+    return int(str(run_id))
 
 
 def _applications(tree: Mapping[str, str]) -> list[str]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 from policies import trust
-from policies.change import EMPTY_DIGEST
+from policies.change import EMPTY_DIGEST, digest_of
 from policies.envelope import unseal
 from policies.strict import parse
-from tools.gate.ledger import Deposited, Ledger
+from tools.gate.case import Case
+from tools.gate.ledger import Deposited
 from tools.gate.room import Room, fingerprint
 from tools.gate.words import JudgePlan, PlanStatement, PlanVerdict
 from tools.tool import ToolRefusedError
 
 ARTIFACT = "plan"
-_DIGEST_LENGTH = 64
+_FILES = frozenset({"plan.json", "plan.sha256", "tfplan"})
 Judge = Callable[[JudgePlan], PlanVerdict]
 """Asks the notary."""
 
@@ -26,50 +28,41 @@ class PlanOfRecord:
     def __init__(self, room: Room, judge: Judge) -> None:
         self._room, self._judge = room, judge
 
-    def clean(self, kept: Deposited, seq: int, ledger: Ledger) -> bool:
-        """Whether the notary found the plan of dispatch grant `seq` clean; recorded with its findings.
+    def clean(self, run: Case) -> bool:
+        """Whether the notary found the plan that dispatch grant `run` made clean; recorded with its findings.
 
         Raises ToolRefusedError, TargetError, GateError.
         """
-        spent = ledger.of(kept.signoff, seq)
+        spent = run.spending
         if spent.plan is None:
-            asked = self._asked(kept, spent.facts)
+            asked = self._asked(run.kept, spent.facts)
             verdict = self._judge(asked)
             self._check(asked, verdict)
-            self._record(kept, seq, asked, verdict)
+            self._record(run, asked, verdict)
             return verdict.clean
         return bool(spent.plan["clean"])
 
-    def _asked(self, kept: Deposited, facts: dict[str, object]) -> JudgePlan:
-        if facts.get("rehearsed"):
-            if not kept.rehearsal:
-                raise ToolRefusedError(
-                    "plan-missing",
-                    "the workflow only rehearsed: there is no plan.",
-                    "Give the runner its tools, then run again.",
-                )
-            return JudgePlan(change_id=kept.change_id, signoff=kept.signoff, plan_sha256=None)
+    def _asked(self, kept: Deposited, facts: dict[str, Any]) -> JudgePlan:
         repository, run_id = self._room.targets.repository, str(facts.get("run_id", ""))
         files = repository.artifact(int(run_id), ARTIFACT) if repository and run_id.isdecimal() else None
-        if files is None or not {"plan.json", "plan.sha256"} <= set(files):
-            message = f"workflow run {run_id} left no artifact {ARTIFACT!r} with plan.json and plan.sha256."
+        if files is None and facts.get("rehearsed") and kept.rehearsal:
+            return JudgePlan(change_id=kept.change_id, signoff=kept.signoff, plan_sha256=None)
+        if files is None or not set(files) >= _FILES:
+            message = f"workflow run {run_id} left no artifact {ARTIFACT!r} with {', '.join(sorted(_FILES))}."
             raise ToolRefusedError(
-                "plan-missing", message, "The signed workflow must upload both; read its log."
+                "plan-missing", message, "The signed workflow must upload them; read its log."
             )
         try:
             plan = json.loads(files["plan.json"])
-            sha256 = files["plan.sha256"].decode("ascii").split()[0]
-        except (ValueError, IndexError) as fault:
-            raise ToolRefusedError(
-                "plan-unreadable", f"the plan of run {run_id} cannot be read: {fault}.", "Read the run's log."
-            ) from fault
-        if len(sha256) != _DIGEST_LENGTH:
-            raise ToolRefusedError(
-                "plan-unreadable", f"plan.sha256 of run {run_id} is no sha256.", "Read the run's log."
-            )
-        return JudgePlan(
-            change_id=kept.change_id, signoff=kept.signoff, plan_sha256=f"sha256:{sha256}", plan=plan
-        )
+            stated = files["plan.sha256"].decode("ascii").split()[0]
+        except (ValueError, IndexError, RecursionError) as fault:
+            message = f"the plan of run {run_id} cannot be read: {fault}."
+            raise ToolRefusedError("plan-unreadable", message, "Read the run's log.") from fault
+        digest = digest_of(files["tfplan"])
+        if digest != f"sha256:{stated}":
+            message = f"the plan file of run {run_id} has {digest}, its workflow says {stated[:64]!r}."
+            raise ToolRefusedError("plan-mismatch", message, "Read the run's log, then run again.")
+        return JudgePlan(change_id=kept.change_id, signoff=kept.signoff, plan_sha256=digest, plan=plan)
 
     def _check(self, asked: JudgePlan, verdict: PlanVerdict) -> None:
         """The verdict counts by its signature, not by the pipe it came through."""
@@ -97,7 +90,8 @@ class PlanOfRecord:
                 "Look at `countersign keys show`.",
             )
 
-    def _record(self, kept: Deposited, seq: int, asked: JudgePlan, verdict: PlanVerdict) -> None:
+    def _record(self, run: Case, asked: JudgePlan, verdict: PlanVerdict) -> None:
+        kept, seq = run.kept, run.grant.seq
         for finding in verdict.findings:
             self._room.append("alarm", {"signoff": kept.signoff, "finding": finding.model_dump(mode="json")})
         envelope = self._room.content.keep(verdict.envelope.encode())
