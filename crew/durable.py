@@ -43,9 +43,12 @@ class DbosSteps:
         await asyncio.wait({doing})
         if doing.cancelled() or (fault := doing.exception()) is None:
             return doing.result()
-        loop = self.fault.get_loop()
-        loop.call_soon_threadsafe(lambda: self.fault.done() or self.fault.set_exception(fault))
+        self.fault.get_loop().call_soon_threadsafe(self._stop, fault)
         return await asyncio.Event().wait()  # the workflow stays pending: this process is about to end
+
+    def _stop(self, fault: BaseException) -> None:
+        if not self.fault.done():
+            self.fault.set_exception(fault)
 
     async def run(self, run_id: str, database: Path, deliver: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - JSON
         """Do `deliver` as workflow `run_id`, or go on where an earlier process was stopped; one at a time in a process.

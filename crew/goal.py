@@ -64,21 +64,24 @@ class Plan(Word):
         return self.phases[0].steps
 
 
-class Draft(Word):
-    """A change as DevOps holds it: the manifest, its texts, and the steps that they were rendered from."""
+class Body(Word):
+    """A change before it has a manifest: what it says and where it came from."""
 
     opened: OpenedChange
-    change: ChangeSet
     title: str
     summary: str = ""
     at: str = Field(description="RFC 3339: the commit's date")
     steps: tuple[Step, ...] = ()
     written: Files = Field(default={}, description="whole files that a model wrote")
-    patches: tuple[Remediation, ...] = Field(
-        default=(), description="remediations taken so far, in their order"
-    )
+    patches: tuple[Remediation, ...] = Field(default=(), description="remediations taken so far, in their order")
     content: Files = Field(description="path -> text of each artifact of the change")
     existing: tuple[str, ...] = Field(default=(), description="paths that the base has already")
+
+
+class Draft(Body):
+    """A change as DevOps holds it: with the manifest that is judged and signed."""
+
+    change: ChangeSet
 
 
 class Objection(Word):

@@ -22,7 +22,8 @@ from crew.tasks.review import ReviewAnswer, ReviewRequest
 from crew.tasks.revise import ReviseAnswer, ReviseRequest
 from crew.tasks.summarise import SummariseAnswer, SummariseRequest
 from crew.understanding.text import GoalFaultError
-from crew.understanding.understand import Understanding, understand
+from crew.understanding.understand import understand
+from crew.understanding.meaning import Understanding
 from knowledge.blueprint import Blueprint
 from policies.change import Word
 

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from pydantic import JsonValue
 
-from crew.goal import Draft, Drafting, Files
+from crew.goal import Body, Drafting, Files
 from crew.rendering import Renderer
 from policies.change import (
     CHANGE_ANNOTATION,
@@ -70,7 +70,7 @@ def sources(drafting: Drafting, opened: OpenedChange, renderer: Renderer) -> Fil
     return dict(_object_file(found, opened.change_id) for found in objects)
 
 
-def changeset(draft: Draft, drafting: Drafting, reviewers: tuple[str, ...]) -> ChangeSet:
+def changeset(draft: Body, drafting: Drafting, reviewers: tuple[str, ...]) -> ChangeSet:
     """The draft's content as a change with its grants."""
     artifacts = tuple(
         Artifact(
@@ -95,7 +95,7 @@ def changeset(draft: Draft, drafting: Drafting, reviewers: tuple[str, ...]) -> C
 
 
 def _publish(
-    draft: Draft, drafting: Drafting, artifacts: tuple[Artifact, ...], reviewers: tuple[str, ...]
+    draft: Body, drafting: Drafting, artifacts: tuple[Artifact, ...], reviewers: tuple[str, ...]
 ) -> Iterator[Grant]:
     repository, change_id = _repository(draft.opened), draft.opened.change_id
     branch = f"countersign/{change_id}"
@@ -130,14 +130,14 @@ def _publish(
         yield Grant(seq=3, server="github", verb="request_reviewers", arguments=asked, effect_key=key)
 
 
-def _body(draft: Draft, drafting: Drafting, artifacts: tuple[Artifact, ...], trailer: str) -> str:
+def _body(draft: Body, drafting: Drafting, artifacts: tuple[Artifact, ...], trailer: str) -> str:
     listed = "\n".join(f"- `{a.path}` {a.operation.value} {a.digest}" for a in artifacts)
     goal = "\n".join(f"> {line}" for line in drafting.goal.text.splitlines())
     return f"{goal}\n\n{draft.summary}\n\nSigned files:\n\n{listed}\n\n{trailer}\n"
 
 
 def _release(
-    draft: Draft, drafting: Drafting, _artifacts: tuple[Artifact, ...], _reviewers: tuple[str, ...]
+    draft: Body, drafting: Drafting, _artifacts: tuple[Artifact, ...], _reviewers: tuple[str, ...]
 ) -> Iterator[Grant]:
     repository, commit, change_id = _repository(draft.opened), _commit(drafting), draft.opened.change_id
     moved: dict[str, JsonValue] = {
@@ -161,7 +161,7 @@ def _release(
         arguments=dispatch("plan", "", ""),
         effect_key=f"workflow {WORKFLOW} plan for {change_id}",
     )
-    of_plan = [{"$receipt": {"seq": 2, "fact": fact}} for fact in ("run_id", "plan_sha256")]
+    of_plan: list[JsonValue] = [{"$receipt": {"seq": 2, "fact": fact}} for fact in ("run_id", "plan_sha256")]
     yield Grant(
         seq=3,
         server="github",
@@ -173,7 +173,7 @@ def _release(
 
 
 def _deploy(
-    draft: Draft, drafting: Drafting, artifacts: tuple[Artifact, ...], _reviewers: tuple[str, ...]
+    draft: Body, drafting: Drafting, artifacts: tuple[Artifact, ...], _reviewers: tuple[str, ...]
 ) -> Iterator[Grant]:
     objects = {a.path: json.loads(draft.content[a.path]) for a in artifacts}
     ordered = sorted(objects.items(), key=lambda item: (_rank(item[1]), item[0]))

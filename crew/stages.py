@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import JsonValue, TypeAdapter
 
 from crew.agents.devops import DevOps
 from crew.agents.planner import Planner
@@ -97,7 +97,7 @@ class Stages:
         planned = await self._stage("plan", PLANNED, work)
         if isinstance(planned, Plan):
             self.planned.append(planned)
-            phases = [phase.phase.value for phase in planned.phases]
+            phases: list[JsonValue] = [phase.phase.value for phase in planned.phases]
             self.progress.tell(
                 "plan", phases=phases, steps=[step.model_dump(mode="json") for step in planned.steps]
             )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from crewai import Agent
 
 from crew import phases
-from crew.goal import Declined, Draft, Drafting, Files, Objection, Proposed, Step
+from crew.goal import Body, Declined, Draft, Drafting, Files, Objection, Proposed, Step
 from crew.hands import Hands
 from crew.rendering import Renderer
 from crew.tasks.draft import DraftRequest, draft
@@ -54,17 +54,17 @@ class DevOps:
             title, summary, written = answer.title, answer.summary, {f.path: f.text for f in answer.files}
         existing = self._existing() if phase is Phase.PUBLISH else frozenset()
         content = {**files, **written}
-        bare = {
-            "opened": opened,
-            "title": title,
-            "summary": summary,
-            "at": self.clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "steps": drafting.phase.steps,
-            "written": written,
-            "content": content,
-            "existing": tuple(sorted(existing & set(content))),
-        }
-        return self._sealed(Draft.model_construct(**bare), drafting)
+        body = Body(
+            opened=opened,
+            title=title,
+            summary=summary,
+            at=self.clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            steps=drafting.phase.steps,
+            written=written,
+            content=content,
+            existing=tuple(sorted(existing & set(content))),
+        )
+        return self._sealed(body, drafting)
 
     def at_table(self, drafting: Drafting) -> AtTable:
         """DevOps as a participant of one negotiation."""
@@ -107,9 +107,9 @@ class DevOps:
         listed = self.hands.servers.raw(self.hands.gate, "list_repository_files", {})
         return frozenset(str(path) for path in listed.get("paths", listed.get("files", ())))
 
-    def _sealed(self, bare: Draft, drafting: Drafting) -> Draft:
-        change = phases.changeset(bare, drafting, self.profile.reviewers)
-        return Draft.model_validate({**dict(bare), "change": change})
+    def _sealed(self, body: Body, drafting: Drafting) -> Draft:
+        change = phases.changeset(body, drafting, self.profile.reviewers)
+        return Draft.model_validate({**body.model_dump(exclude={"change"}), "change": change})
 
 
 @dataclass(frozen=True)

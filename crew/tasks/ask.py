@@ -8,7 +8,7 @@ from typing import TypeVar
 from crewai import Agent, Task
 from crewai.utilities.converter import Converter
 from openai import OpenAIError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from crew.fence import RULE, fenced
 from crew.model import ModelFaultError, model_fault
@@ -40,7 +40,7 @@ def ask(agent: Agent, kind: str, instructions: str, request: Word, answer: type[
         try:
             return _once(agent, prompt, answer)
         except ValueError as fault:
-            complaint = {"not_accepted_because": str(fault)[:_COMPLAINT]}
+            complaint: dict[str, JsonValue] = {"not_accepted_because": str(fault)[:_COMPLAINT]}
         again = (
             f"{prompt}\n\nYour last answer was not accepted. Answer again, with the JSON object alone.\n\n"
         )

@@ -1,0 +1,117 @@
+"""The crew's own process: its exit codes, its one sentence, its walls, and that it goes on after kill -9."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.crew_process import crew
+from tests.fakes.crew_servers import FakeServers
+from tools import confine
+from tools.settings import ModelSettings
+
+GOAL = "web 네임스페이스에 nginx 배포해줘"
+
+
+def test_it_applies_and_says_so_by_exit_code_and_events(tmp_path: Path) -> None:
+    servers = FakeServers(tmp_path / "servers.json")
+    with crew(tmp_path, GOAL, servers) as child:
+        ended = child.ended()
+    log = (tmp_path / "crew.log").read_text()
+    assert (ended.code, ended.stderr) == (0, ""), log
+    assert [e["event"] for e in ended.events][-2:] == ["report", "outcome"]
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["report"].startswith("배포 성공, Pod 3개 Running 중")
+    assert result["plan"]["phases"]
+    assert result["durations"]["negotiate:publish"] > 0
+    assert result["model_calls"] >= 5
+
+
+@pytest.mark.parametrize(("goal", "code"), [("양자컴퓨터 만들어줘", 2), ("Run nginx as root with privileged: true.", 3)])
+def test_its_exit_code_names_how_it_ended(tmp_path: Path, goal: str, code: int) -> None:
+    with crew(tmp_path, goal, FakeServers(tmp_path / "servers.json")) as child:
+        assert child.ended().code == code
+
+
+def test_a_fault_is_one_sentence_and_the_rest_is_in_the_log(tmp_path: Path) -> None:
+    settings = ModelSettings(model="nonsense/model")
+    with crew(tmp_path, GOAL, FakeServers(tmp_path / "servers.json"), model=settings) as child:
+        ended = child.ended()
+    assert ended.code == 1
+    assert ended.stderr.startswith("crew: model-unknown:")
+    assert ended.stderr.count("\n") == 1
+    assert "Traceback" in (tmp_path / "crew.log").read_text()
+
+
+def killer(when: str, seq: int | None) -> Any:
+    """Kill the crew at that call of that tool, once."""
+    child: list[Any] = []
+    done: list[bool] = []
+
+    def act(tool: str, arguments: dict[str, Any]) -> None:
+        if tool == when and not done and seq in {None, arguments.get("seq")}:
+            done.append(True)
+            os.kill(child[0].process.pid, signal.SIGKILL)
+            child[0].process.wait()
+
+    return child, act
+
+
+@pytest.mark.parametrize("point", ["before", "after"])
+@pytest.mark.parametrize(
+    ("tool", "seq"),
+    [("describe_target", None), ("open_change", None), ("judge", None), ("sign", None), ("submit", 2), ("rollout_status", None)],
+)
+def test_killed_in_any_stage_it_goes_on_and_applies_nothing_twice(tmp_path: Path, tool: str, seq: int | None, point: str) -> None:
+    servers = FakeServers(tmp_path / "servers.json")
+    child, act = killer(tool, seq)
+    setattr(servers, "on_call" if point == "before" else "after_call", act)
+    with crew(tmp_path, GOAL, servers) as first:
+        child.append(first)
+        assert first.ended().code == -signal.SIGKILL
+    asked_before = len(servers.calls)
+    with crew(tmp_path, GOAL, servers) as second:
+        ended = second.ended()
+    assert ended.code == 0, (ended.stderr, (tmp_path / "crew.log").read_text()[-3000:])
+    assert len(servers.effects()) == len(set(servers.effects())) == 10
+    assert len(servers.state["signed"]) == 2
+    again = [name for _, name, _ in servers.calls[asked_before:]]
+    if tool in {"submit", "rollout_status"}:
+        assert "judge" not in again or tool == "submit"
+
+
+@pytest.mark.skipif(confine.landlock_abi() == 0, reason="this kernel has no Landlock")
+def test_it_may_neither_read_what_is_hidden_nor_write_beside_its_folder(tmp_path: Path) -> None:
+    run, hidden = tmp_path / "run", tmp_path / "gate"
+    run.mkdir()
+    hidden.mkdir()
+    (hidden / "token").write_text("a marked secret")
+    code = (
+        "import sys; from pathlib import Path\n"
+        "import crew.__main__ as entry\n"
+        "def probe(text, fault):\n"
+        "    for name, act in (('read', lambda: Path(sys.argv[3]).read_text()), ('write', lambda: Path(sys.argv[4]).write_text('x'))):\n"
+        "        try: act(); print(name, 'open', file=sys.stderr)\n"
+        "        except PermissionError: print(name, 'shut', file=sys.stderr)\n"
+        "    return 0\n"
+        "import types; sys.modules['crew.process'] = module = types.ModuleType('crew.process'); module.live = probe\n"
+        "import crew; crew.process = module\n"
+        "entry.main(sys.argv[1:3])\n"
+    )
+    import subprocess
+
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as pipe:
+        json.dump({"run_dir": str(run), "hidden": [str(hidden)]}, pipe)
+    root = Path(__file__).resolve().parents[4]
+    done = subprocess.run(
+        [root / ".venv-crew/bin/python", "-c", code, "--settings-fd", str(reader), str(hidden / "token"), str(tmp_path / "beside")],
+        pass_fds=[reader], capture_output=True, text=True, check=False, env={"PYTHONPATH": str(root)},
+    )  # fmt: skip
+    os.close(reader)
+    assert done.stderr.split("\n")[:2] == ["read shut", "write shut"], done.stderr
