@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,9 @@ from tools.gate.targets import WorkflowOutcome
 from tools.gate.words import JudgePlan, PlanPredicate, PlanStatement, PlanVerdict
 from tools.tool import ToolRefusedError
 
-PLAN = {"plan.json": b'{"resource_changes":[]}', "plan.sha256": b"ab" * 32 + b"  tfplan\n"}
+FILE = b"the plan file"
+SHA = hashlib.sha256(FILE).hexdigest()
+PLAN = {"plan.json": b'{"resource_changes":[]}', "plan.sha256": f"{SHA}  tfplan\n".encode(), "tfplan": FILE}
 ENDED = WorkflowOutcome(run_id=77, running=False, succeeded=True)
 DESTROYS = Finding(
     rule="plan/destroy", rule_class=RuleClass.STATE, severity=Severity.HIGH, engine="plan", path="plan.json",
@@ -104,11 +107,9 @@ def test_the_apply_waits_for_the_plan_and_names_that_very_plan(world: World) -> 
     world.repository.outcome, world.repository.artifacts = ENDED, {"plan": PLAN}
     assert world.submit(signoff, 2).state == "done"
     asked = world.judge.asked
-    assert [(a.plan_sha256, a.plan) for a in asked] == [
-        ("sha256:" + "ab" * 32, json.loads(PLAN["plan.json"]))
-    ]
+    assert [(a.plan_sha256, a.plan) for a in asked] == [("sha256:" + SHA, json.loads(PLAN["plan.json"]))]
     applied = world.repository.all["github.dispatch_workflow"].performed[1]
-    assert applied.arguments["inputs"]["plan"] == "ab" * 32
+    assert applied.arguments["inputs"]["plan"] == SHA
     assert states.signoff_state(world.room, world.room.ledger(), signoff).state == "spent"
 
 
@@ -148,7 +149,9 @@ ARTIFACTS: list[tuple[str, str, dict[str, dict[str, bytes]]]] = [
     ("without the digest", "plan-missing", {"plan": {"plan.json": b"{}"}}),
     ("no JSON", "plan-unreadable", {"plan": {**PLAN, "plan.json": b"{"}}),
     ("no digest in it", "plan-unreadable", {"plan": {**PLAN, "plan.sha256": b""}}),
-    ("a short digest", "plan-unreadable", {"plan": {**PLAN, "plan.sha256": b"abcd tfplan"}}),
+    ("another digest", "plan-mismatch", {"plan": {**PLAN, "plan.sha256": b"ab" * 32}}),
+    ("another plan file", "plan-mismatch", {"plan": {**PLAN, "tfplan": b"swapped"}}),
+    ("no plan file", "plan-missing", {"plan": {k: v for k, v in PLAN.items() if k != "tfplan"}}),
 ]
 
 
