@@ -49,12 +49,19 @@ def no_notary(asked: Any) -> PlanVerdict:
     raise AssertionError(f"nobody should be asked: {asked}")
 
 
-def trusted(signer: CryptoSigner, *, rehearsal: bool, revoked: bool = False) -> TrustedKey:
+def trusted(
+    signer: CryptoSigner,
+    *,
+    rehearsal: bool,
+    revoked: bool = False,
+    roles: Any = ("security",),
+    days: int = 3650,
+) -> TrustedKey:
     return TrustedKey(
         keyid=signer.public_key.keyid,
         public=signer.public_key._crypto_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
-        roles=("security",), owner="test", rehearsal=rehearsal, revoked=revoked,
-        not_before=instant(START - timedelta(days=1)), not_after=instant(START + timedelta(days=3650)),
+        roles=roles, owner="test", rehearsal=rehearsal, revoked=revoked,
+        not_before=instant(START - timedelta(days=1)), not_after=instant(START + timedelta(days=days)),
     )  # fmt: skip
 
 
@@ -76,7 +83,7 @@ class World:
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True, mode=0o700)
         if not (self.folder / "trust.json").exists():
-            self.trust(Trust(keys=(trusted(self.signer, rehearsal=True),)))
+            self.trust(Trust(keys=(trusted(self.signer, rehearsal=self.rehearsal),)))
         self.profile = replace_profile(rehearsal=self.rehearsal)
         self.journal = Journal(self.folder, self.clock)
         self.room = Room(
@@ -141,7 +148,7 @@ class World:
         said: dict[str, Any] = dict(
             phase=change.phase, change_id=change.change_id, run_id=change.run_id, decision="approve", nonce="0" * 32,
             not_before=instant(self.clock.now), expires=instant(self.clock.now + timedelta(minutes=30)), requester="unsigned",
-            approvers=("security",), destination=change.destination, grants=grant_lines(change), isolation="none", rehearsal=True,
+            approvers=("security",), destination=change.destination, grants=grant_lines(change), isolation="none", rehearsal=self.rehearsal,
             profile=change.profile, profile_digest=self.profile.sha256(), policy_digest=digest_of(b"p"), scanners=("test@1",),
             findings=FindingsSummary(counts={}, digest=digest_of(b"[]")), waivers=(), transcript_digest=digest_of(b"t"),
             tree_digest=digest_of(b"tree"), goal_digest=change.goal_digest, trace_id="0" * 32,

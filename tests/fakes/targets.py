@@ -108,9 +108,6 @@ class FakeRepository:
     def tree(self, commit: str) -> Mapping[str, bytes]:
         return self.files
 
-    def default_branch(self) -> str:
-        return "main"
-
     def workflow_outcome(self, run_id: int) -> WorkflowOutcome:
         return self.outcome
 

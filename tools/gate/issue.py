@@ -45,7 +45,7 @@ class Desk:
             destination=there,
             rehearsal=room.rehearsal,
             isolation=room.isolation,
-            default_branch=room.targets.repository.default_branch() if room.targets.repository else None,
+            default_branch=there.repository.base_branch if there.repository else None,
             kubernetes_version=room.targets.cluster.version() if room.targets.cluster else None,
             workflow_on_base=workflow,
         )

@@ -36,9 +36,6 @@ class Repository(Protocol):
     def tree(self, commit: str) -> Content:
         """Path -> bytes of every regular file at that commit."""
 
-    def default_branch(self) -> str:
-        """The branch whose workflows can be dispatched."""
-
     def workflow_outcome(self, run_id: int) -> WorkflowOutcome:
         """How that run stands."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tools.gate.journal import Journal, JournalFaultError, JournalTamperedError
+from tools.gate.journal import Journal, JournalFaultError, JournalTamperedError, _entry
 
 
 def clock() -> datetime:
@@ -28,13 +29,13 @@ def filled(folder: Path) -> Path:
     return folder
 
 
-def sql(*statements: str) -> Callable[[Path], None]:
+def sql(*statements: str | tuple[str, tuple[object, ...]]) -> Callable[[Path], None]:
     def act(folder: Path) -> None:
         db = sqlite3.connect(folder / "journal.sqlite3", isolation_level=None)
         for name in ("entries_no_UPDATE", "entries_no_DELETE", "spent_no_UPDATE", "spent_no_DELETE"):
             db.execute(f"DROP TRIGGER {name}")
         for statement in statements:
-            db.execute(statement)
+            db.execute(*([statement] if isinstance(statement, str) else statement))
         db.close()
 
     return act
@@ -64,6 +65,21 @@ def begun_anew(folder: Path) -> None:
     shutil.copy(other / "journal.sqlite3", folder / "journal.sqlite3")
 
 
+def rewritten(number: int) -> Callable[[Path], None]:
+    """An entry with another body and the hash that fits it."""
+
+    def act(folder: Path) -> None:
+        db = sqlite3.connect(folder / "journal.sqlite3")
+        row = db.execute("SELECT * FROM entries WHERE number = ?", (number,)).fetchone()
+        db.close()
+        other = replace(_entry(row), body={"n": 99})
+        sql(f"UPDATE entries SET body = '{{\"n\":99}}', hash = '{other.computed()}' WHERE number = {number}")(
+            folder
+        )
+
+    return act
+
+
 TAMPERINGS: list[tuple[str, Callable[[Path], None]]] = [
     ("a body edited", sql("""UPDATE entries SET body = '{"n":7}' WHERE number = 3""")),
     ("a body that is no JSON", sql("UPDATE entries SET body = 'x' WHERE number = 3")),
@@ -78,6 +94,8 @@ TAMPERINGS: list[tuple[str, Callable[[Path], None]]] = [
     ("two exchanged", sql("UPDATE entries SET number = -1 WHERE number = 2", "UPDATE entries SET number = 2 WHERE number = 3", "UPDATE entries SET number = 3 WHERE number = -1")),
     ("the last cut off", sql("DELETE FROM entries WHERE number = 7")),
     ("all cut off", sql("DELETE FROM entries", "DELETE FROM spent")),
+    ("one in the middle rewritten with a hash that fits", rewritten(3)),
+    ("the last rewritten with a hash that fits", rewritten(7)),
     ("a spent grant freed", sql("DELETE FROM spent WHERE seq = 2")),
     ("a grant spent by nobody", sql("INSERT INTO spent VALUES ('sha256:b', 1, 1, 7)")),
     ("an older copy put back", rolled_back),

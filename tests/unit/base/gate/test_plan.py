@@ -15,7 +15,8 @@ from policies.change import EMPTY_DIGEST, Phase, digest_of
 from policies.envelope import Subject, seal
 from policies.finding import Finding, RuleClass, Severity
 from policies.refusal import GateError
-from tests.fakes.gate import World
+from policies.trust import Trust
+from tests.fakes.gate import World, trusted
 from tools.gate import states
 from tools.gate.room import fingerprint
 from tools.gate.targets import WorkflowOutcome
@@ -196,7 +197,21 @@ VERDICTS: list[tuple[str, str, Callable[[World], Any]]] = [
         lambda w: Notary(w.signer, edit={"findings_digest": digest_of(b"x")}),
     ),
     ("an unknown key", "unknown-key", lambda w: Notary(CryptoSigner.generate_ed25519())),
+    ("a key of the other kind", "plan-verdict-invalid", lambda w: Notary(_also(w, rehearsal=False))),
+    (
+        "a key of another role",
+        "plan-verdict-invalid",
+        lambda w: Notary(_also(w, rehearsal=True, roles=("person",))),
+    ),
+    ("a key that is over", "plan-verdict-invalid", lambda w: Notary(_also(w, rehearsal=True, days=0))),
 ]
+
+
+def _also(world: World, **kind: Any) -> CryptoSigner:
+    """A second key in the trust file."""
+    other = CryptoSigner.generate_ed25519()
+    world.trust(Trust(keys=(trusted(world.signer, rehearsal=True), trusted(other, **kind))))
+    return other
 
 
 @pytest.mark.parametrize(("name", "notary"), [row[1:] for row in VERDICTS], ids=[row[0] for row in VERDICTS])
@@ -220,3 +235,23 @@ def test_a_rehearsed_workflow_has_no_plan_and_says_so(world: World) -> None:
         world.repository.all["github.dispatch_workflow"].performed[1].arguments["inputs"]["plan"]
         == "rehearsed"
     )
+
+
+def test_what_was_only_rehearsed_is_never_applied_to_a_real_target(tmp_path: Path) -> None:
+    first = World(tmp_path / "real", rehearsal=False)
+    real = first.another(judge=Notary(first.signer))
+    signoff = release(real)
+    real.submit(signoff, 1)
+    real.repository.outcome = WorkflowOutcome(run_id=77, running=False, succeeded=True, rehearsed=True)
+    assert refused(lambda: real.submit(signoff, 2)) == "plan-missing"
+    assert real.all_effects() == 1
+
+
+def test_a_run_that_turned_out_to_be_of_another_commit_ends_the_signoff(world: World) -> None:
+    signoff = release(world)
+    world.submit(signoff, 1)
+    world.repository.outcome = ENDED
+    world.repository.all["github.dispatch_workflow"].differs = "run 77 is of another commit"
+    assert refused(lambda: world.submit(signoff, 2)) in {"diverged", "out-of-order"}
+    assert refused(lambda: world.submit(signoff, 2)) == "diverged"
+    assert world.all_effects() == 1
