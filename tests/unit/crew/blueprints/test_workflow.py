@@ -30,6 +30,11 @@ KNOWN = re.compile(
 )
 
 
+CONDITIONS = [
+    str(part["if"]) for job in FLOW["jobs"].values() for part in (job, *job["steps"]) if "if" in part
+]
+
+
 def _steps(job: str) -> list[dict[str, Any]]:
     return list(FLOW["jobs"][job]["steps"])
 
@@ -79,6 +84,15 @@ def test_apply_compares_the_commit_before_anything_else_and_the_plan_before_it_h
     assert names.index("The plan is the judged one") < names.index("Take the role that may change")
     assert names[-1] == "Apply that very plan"
     assert "plan/tfplan" in _steps("apply")[-1]["run"]
+
+
+def test_nothing_is_applied_that_was_not_fetched_and_compared() -> None:
+    steps = {step["name"]: step for step in _steps("apply")}
+    assert steps["Apply that very plan"]["if"] == "steps.judged.outcome == 'success'"
+    assert steps["The plan is the judged one"]["id"] == "judged"
+    assert steps["The plan is the judged one"]["if"] == "steps.fetched.outcome == 'success'"
+    assert steps["Fetch the plan"]["id"] == "fetched"
+    assert steps["Fetch the plan"]["if"] == "inputs.plan_sha256 != 'rehearsed'"
 
 
 def test_only_plan_runs_for_a_pull_request() -> None:
