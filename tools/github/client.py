@@ -1,140 +1,246 @@
-"""The one door to PyGithub: a connection by token file, and every fault of it as a TargetError that says what to do."""
+"""The one door to PyGithub: one HTTP call at a time, each with a deadline, every failure a TargetError.
+
+The vendor gives addresses, credentials and pooled connections; nothing is retried and nothing here logs a token.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import requests
-from github import Auth, Github, GithubException
-from github.Repository import Repository as Vendor
+from github.Auth import Token
+from github.Requester import HTTPRequestsConnectionClass, HTTPSRequestsConnectionClass, Requester
+from pydantic import BaseModel, ValidationError
 
+from tools.github.refusals import refusal
 from tools.settings import GitHubSettings
-from tools.verbs import (
-    ConflictError,
-    ForbiddenError,
-    NotFoundError,
-    RateLimitedError,
-    TargetError,
-    UnauthorizedError,
-    UnreachableError,
-)
+from tools.verbs import TargetError, UnauthorizedError, UnreachableError
 
+M = TypeVar("M", bound=BaseModel)
 DEADLINE = 15
-T = TypeVar("T")
+_PAGE = 100
+_CHUNK = 2**16
+_ACCEPT = "application/vnd.github+json"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-def token(path: Path) -> str:
-    """The token of a file that only its owner may read. Raises UnauthorizedError."""
+class _Direct(HTTPRequestsConnectionClass):
+    """A connection that never goes through a proxy: loopback is this machine."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the vendor's signature
+        super().__init__(*arguments, **options)
+        self.session.trust_env = False
+
+
+class _LoopbackRequester(Requester):
+    """The vendor's requester with connections of its own kind."""
+
+
+_LoopbackRequester.injectConnectionClasses(_Direct, HTTPSRequestsConnectionClass)
+
+
+def connect(settings: GitHubSettings, *, deadline: int = DEADLINE) -> Client:
+    """A client for the GitHub that the settings mean; nothing is called yet. Raises TargetError, UnauthorizedError."""
+    return Client(settings.api_url, _token(settings.token_file), deadline=deadline)
+
+
+def _token(path: Path) -> str:
     try:
         mode = path.stat().st_mode
-        text = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        raise UnauthorizedError(f"there is no readable GitHub token at {path}: put one there, mode 0600, or run `countersign init`") from None
-    if stat.S_IMODE(mode) & 0o077:
-        raise UnauthorizedError(f"the GitHub token {path} can be read by others: `chmod 600` it, and replace it if somebody may have")
-    if not text or any(c.isspace() for c in text):
-        raise UnauthorizedError(f"{path} holds no GitHub token: one line is expected")
-    return text
+        token = path.read_text(encoding="utf-8").strip()
+    except OSError as fault:
+        raise UnauthorizedError(
+            f"{path} cannot be read ({fault.strerror}): write the GitHub token there, mode 600"
+        ) from fault
+    except UnicodeDecodeError as fault:
+        raise UnauthorizedError(
+            f"{path} holds no text: write the GitHub token there, and nothing else"
+        ) from fault
+    if not stat.S_ISREG(mode) or mode & 0o077:
+        raise UnauthorizedError(
+            f"{path} can be read by others than its owner: chmod 600 it, and renew the token"
+        )
+    if not re.fullmatch(r"[!-~]{1,1000}", token):
+        raise UnauthorizedError(
+            f"{path} holds no token: it should be one line without spaces, as GitHub showed it"
+        )
+    return token
+
+
+def _address(api_url: str) -> SplitResult:
+    """The parts of an API address. Raises TargetError for one that a token must not be sent to."""
+    try:
+        parts = urlsplit(api_url.rstrip("/"))
+        port_is_a_number = parts.port is None or parts.port > 0
+    except ValueError as fault:
+        raise TargetError(
+            "[github] api_url is no address: use https://api.github.com, or https://HOST/api/v3"
+        ) from fault
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or not port_is_a_number
+        or parts.query
+        or parts.fragment
+    ):
+        raise TargetError(
+            "[github] api_url is no address: use https://api.github.com, or https://HOST/api/v3"
+        )
+    if parts.username or parts.password:
+        raise TargetError("[github] api_url holds a credential: put the token into token_file alone")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise TargetError(f"[github] api_url would send the token to {parts.hostname} in clear: use https")
+    return parts
 
 
 class Client:
-    """A repository behind PyGithub. No retries here: what a lost answer did is found out by reading."""
+    """Calls to one GitHub. Safe to use from one thread at a time."""
 
-    def __init__(self, settings: GitHubSettings) -> None:
-        self._settings = settings
-        self._github = Github(
-            auth=Auth.Token(token(settings.token_file)),
-            base_url=settings.api_url,
-            timeout=DEADLINE,
-            retry=None,
-            seconds_between_requests=None,
-            seconds_between_writes=None,
-            per_page=100,
-            user_agent="countersign",
-        )
-        self.host = urlsplit(settings.api_url).netloc
-        self.full_name = settings.repository
-        self.base_branch = settings.base_branch
-        self._repository: Vendor | None = None
+    def __init__(
+        self, api_url: str, token: str, *, deadline: int = DEADLINE, clock: Callable[[], float] = time.time
+    ) -> None:
+        parts = _address(api_url)
+        self.host: str = parts.netloc
+        self._secure = parts.scheme == "https"
+        self._token, self._deadline, self._clock = token, deadline, clock
+        self._base = parts.geturl()
+        local = parts.hostname in _LOOPBACK
+        self._requester = (_LoopbackRequester if local and not self._secure else Requester)(
+            auth=Token(token), base_url=self._base, timeout=deadline, user_agent="countersign", per_page=_PAGE, verify=True,
+            retry=None, pool_size=None, seconds_between_requests=0, seconds_between_writes=0,
+        )  # fmt: skip
+        self._plain = requests.Session()
+        self._plain.trust_env = not local
 
-    def repository(self) -> Vendor:
-        """PyGithub's repository, fetched once. Raises TargetError."""
-        if self._repository is None:
-            with self.faults(f"repository {self.full_name}"):
-                self._repository = self._github.get_repo(self.full_name)
-        return self._repository
+    def close(self) -> None:
+        """Close pooled connections."""
+        self._requester.close()
+        self._plain.close()
 
-    def json(self, path: str, query: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - GitHub's JSON
-        """GET below the repository's address. Raises TargetError."""
-        with self.faults(path):
-            _, data = self.repository().requester.requestJsonAndCheck("GET", f"{self.repository().url}{path}", parameters=dict(query or {}))
+    def one(self, kind: type[M], path: str, *, query: Mapping[str, str] | None = None) -> M:
+        """What GET answers. Raises TargetError."""
+        return self._shaped(kind, self._call("GET", path, query, None), path)
+
+    def send(self, kind: type[M], method: str, path: str, body: Mapping[str, Any]) -> M:
+        """Change something once and return what the answer says of it. Raises TargetError."""
+        return self._shaped(kind, self._call(method, path, None, body), path)
+
+    def tell(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+        """Change something once; the answer's body is not read. Raises TargetError."""
+        self._call(method, path, None, body)
+
+    def many(
+        self,
+        kind: type[M],
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        key: str = "",
+        most: int = 1000,
+    ) -> tuple[M, ...]:
+        """Up to `most` items of a paged list, in the server's order; `key` names the list where it is wrapped."""
+        found: list[M] = []
+        for page in range(1, most // _PAGE + 2):
+            asked = {**(query or {}), "per_page": str(_PAGE), "page": str(page)}
+            answer = self._call("GET", path, asked, None)
+            items = answer.get(key) if key and isinstance(answer, dict) else answer
+            if not isinstance(items, list):
+                raise self._strange(path)
+            found += [self._shaped(kind, item, path) for item in items]
+            if len(items) < _PAGE or len(found) >= most:
+                break
+        return tuple(found[:most])
+
+    def download(self, path: str, most: int) -> bytes:
+        """The bytes behind a path or its redirect, at most `most`; the redirect never sees the token. Raises TargetError."""
+        headers = {"User-Agent": "countersign", "Accept": _ACCEPT}
+        answer = self._fetch(self._base + path, {**headers, "Authorization": f"Bearer {self._token}"}, path)
+        if answer.status_code in _REDIRECTS:
+            location = answer.headers.get("location", "")
+            answer.close()
+            if urlsplit(location).scheme not in ({"https"} if self._secure else {"http", "https"}):
+                raise self._strange(path)
+            answer = self._fetch(location, {"User-Agent": "countersign"}, path)
+        with answer:
+            data = self._read(answer, path, most)
+        if answer.status_code != 200:
+            raise self._refused(
+                "GET", path, answer.status_code, answer.headers, data.decode(errors="replace")
+            )
         return data
 
-    def download(self, path: str, limit: int) -> bytes:
-        """GET bytes that GitHub answers with a redirect to a store. Raises TargetError when larger than `limit`."""
-        with self.faults(path):
-            auth = {"Authorization": f"Bearer {token(self._settings.token_file)}"}
-            first = requests.get(f"{self.repository().url}{path}", headers=auth, timeout=DEADLINE, allow_redirects=False)
-            if first.status_code in {301, 302, 307}:  # the store signs its own address and must not see the token
-                first = requests.get(first.headers["Location"], timeout=DEADLINE, stream=True)
-            if first.status_code >= 400:
-                raise refusal(first.status_code, first.text, first.headers, path)
-            data = first.raw.read(limit + 1, decode_content=True) if not first._content_consumed else first.content  # type: ignore[attr-defined]  # noqa: SLF001
-        if len(data) > limit:
-            raise TargetError(f"{path} is larger than {limit} bytes")
+    def _fetch(self, url: str, headers: Mapping[str, str], path: str) -> requests.Response:
+        try:
+            return self._plain.get(
+                url, headers=headers, timeout=self._deadline, allow_redirects=False, stream=True
+            )
+        except (requests.RequestException, ValueError) as fault:
+            raise self._silent("GET", path, fault) from None
+
+    def _read(self, answer: requests.Response, path: str, most: int) -> bytes:
+        data, end = bytearray(), self._clock() + 4 * self._deadline
+        try:
+            for chunk in answer.iter_content(_CHUNK):
+                data += chunk
+                if len(data) > most:
+                    raise TargetError(f"{self.host} sent more than {most} bytes for {path}: it is not read")
+                if self._clock() > end:
+                    raise UnreachableError(f"{self.host} sends {path} too slowly: try again later")
+        except requests.RequestException as fault:
+            raise self._silent("GET", path, fault) from None
         return bytes(data)
 
-    def call(self, what: str, work: Callable[[Vendor], T]) -> T:
-        """Do something with PyGithub's repository. Raises TargetError."""
-        repository = self.repository()
-        with self.faults(what):
-            return work(repository)
-
-    @contextmanager
-    def faults(self, what: str) -> Iterator[None]:
-        """Turn every fault of the vendor into a TargetError. The token is in none of them."""
+    def _call(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None
+    ) -> Any:  # noqa: ANN401 - any JSON value
         try:
-            yield
-        except GithubException as fault:
-            raise refusal(fault.status, fault.data, fault.headers or {}, what) from None
-        except (requests.RequestException, TimeoutError) as fault:
-            raise UnreachableError(f"{self.host} did not answer about {what} ({type(fault).__name__}): its state is read before anything is done again") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-            raise UnreachableError(f"{self.host} answered something about {what} that is not JSON") from fault
+            status, headers, text = self._requester.requestJson(
+                method, path, dict(query or {}), {"Accept": _ACCEPT}, dict(body) if body is not None else None
+            )
+        except requests.RequestException as fault:
+            # Not chained: the vendor's error carries the request, and with it the token.
+            raise self._silent(method, path, fault) from None
+        except RuntimeError as fault:  # the vendor's word for a redirect to another host
+            raise TargetError(
+                f"{self.host} redirects {path} elsewhere: set [github] api_url to the address it names"
+            ) from fault
+        if not 200 <= status < 300:
+            raise self._refused(method, path, status, headers, text)
+        if not text:
+            return None
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise self._strange(path) from None
 
+    def _shaped(self, kind: type[M], answer: object, path: str) -> M:
+        try:
+            return kind.model_validate(answer)
+        except ValidationError as fault:
+            raise self._strange(path, f" ({'.'.join(map(str, fault.errors()[0]['loc']))})") from None
 
-def refusal(status: int, data: object, headers: Mapping[str, Any], what: str) -> TargetError:
-    """GitHub's no, as one of ours."""
-    said = _said(data)
-    lower = {str(key).lower(): str(value) for key, value in headers.items()}
-    if status == 429 or (status == 403 and (lower.get("x-ratelimit-remaining") == "0" or "retry-after" in lower or "rate limit" in said.lower())):
-        wait = lower.get("retry-after")
-        seconds = float(wait) if wait and wait.isdigit() else None
-        when = f" in {seconds:.0f} seconds" if seconds is not None else " later"
-        return RateLimitedError(f"GitHub asks for patience about {what}: go on with --resume{when}", seconds)
-    if status == 401:
-        return UnauthorizedError("GitHub does not accept the token (401): replace the token file that the gate reads")
-    if status == 403:
-        return ForbiddenError(f"the token may not do this to {what} (403: {said}): give it the permission, or another token")
-    if status in {404, 410}:
-        return NotFoundError(f"{what} is not there, or this token cannot see it ({status})")
-    if status in {405, 409, 422}:
-        return ConflictError(f"GitHub refuses {what} ({status}: {said})")
-    if status >= 500 or status < 100:
-        return UnreachableError(f"GitHub failed about {what} ({status}): its state is read before anything is done again")
-    return TargetError(f"GitHub answered {status} about {what}: {said}")
+    def _strange(self, path: str, where: str = "") -> TargetError:
+        return TargetError(
+            f"{self.host} answered {path} with something else than GitHub's API does{where}: check [github] api_url"
+        )
 
+    def _silent(self, method: str, path: str, fault: Exception) -> UnreachableError:
+        return UnreachableError(
+            f"{self.host} gave no whole answer to {method} {path} within {self._deadline} s ({type(fault).__name__}): "
+            "check that it can be reached from here; what was asked may or may not have happened"
+        )
 
-def _said(data: object) -> str:
-    """GitHub's own words, short."""
-    if isinstance(data, dict):
-        errors = data.get("errors") or []
-        details = [str(e.get("message") or e.get("code") or e) if isinstance(e, dict) else str(e) for e in errors] if isinstance(errors, list) else []
-        return "; ".join([str(data.get("message", "")), *details])[:300]
-    return str(data)[:300]
+    def _refused(
+        self, method: str, path: str, status: int, headers: Mapping[str, str], text: str
+    ) -> TargetError:
+        plain = text.replace(self._token, "***")
+        lower = {name.lower(): value for name, value in headers.items()}
+        return refusal(self.host, f"{method} {path}", status, lower, plain, self._clock())

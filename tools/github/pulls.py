@@ -25,7 +25,10 @@ class Pulls:
         found = [
             pull
             for pull in self._client.many(Pull, self._path, query=asked, most=100)
-            if pull.head.ref == head and pull.base.ref == base and pull.head.repo is not None and pull.head.repo.id == repository_id
+            if pull.head.ref == head
+            and pull.base.ref == base
+            and pull.head.repo is not None
+            and pull.head.repo.id == repository_id
         ]
         return max(found, key=lambda pull: (pull.state == "open", pull.number), default=None)
 
@@ -47,7 +50,9 @@ class Pulls:
 
     def checks(self, sha: str) -> tuple[CheckRun, ...]:
         """The checks of a commit."""
-        return self._client.many(CheckRun, f"{self._repository.path}/commits/{sha}/check-runs", key="check_runs", most=300)
+        return self._client.many(
+            CheckRun, f"{self._repository.path}/commits/{sha}/check-runs", key="check_runs", most=300
+        )
 
 
 def state_of(pull: Pull) -> str:

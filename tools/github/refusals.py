@@ -15,12 +15,18 @@ from tools.verbs import (
     UnreachableError,
 )
 
-_MOVED = (ConflictError, "read the repository again; when it moved, run again so that the change is judged on what is there")
+_MOVED = (
+    ConflictError,
+    "read the repository again; when it moved, run again so that the change is judged on what is there",
+)
 _DOWN = (UnreachableError, "GitHub has trouble, see its status page; the effect is unknown until it is read")
 _GONE = (NotFoundError, "correct the name in [github], or give the token access to this repository")
 _ADVICE: Mapping[int, tuple[type[TargetError], str]] = {
     401: (UnauthorizedError, "the token is wrong or has expired: write a new one into token_file"),
-    403: (ForbiddenError, "the token lacks the right: give it contents, pull requests and actions, read and write"),
+    403: (
+        ForbiddenError,
+        "the token lacks the right: give it contents, pull requests and actions, read and write",
+    ),
     404: _GONE,
     410: (NotFoundError, "it has expired or was removed: make it again"),
     451: _GONE,
@@ -30,7 +36,9 @@ _ADVICE: Mapping[int, tuple[type[TargetError], str]] = {
 _OTHER = (TargetError, "check [github] api_url, and what GitHub's documentation says of this call")
 
 
-def refusal(host: str, call: str, status: int, headers: Mapping[str, str], text: str, now: float) -> TargetError:  # noqa: PLR0913, PLR0917 - the parts of an answer
+def refusal(
+    host: str, call: str, status: int, headers: Mapping[str, str], text: str, now: float
+) -> TargetError:
     """The error; `headers` with lower-case names, `now` in seconds since 1970."""
     said = _words(text)
     about = f"{host}: {call}: HTTP {status}" + (f": {said}" if said else "")
@@ -43,7 +51,11 @@ def refusal(host: str, call: str, status: int, headers: Mapping[str, str], text:
 
 
 def _is_rate_limit(headers: Mapping[str, str], said: str) -> bool:
-    return headers.get("x-ratelimit-remaining") == "0" or "retry-after" in headers or "rate limit" in said.lower()
+    return (
+        headers.get("x-ratelimit-remaining") == "0"
+        or "retry-after" in headers
+        or "rate limit" in said.lower()
+    )
 
 
 def _seconds(headers: Mapping[str, str], now: float) -> float | None:
@@ -51,7 +63,11 @@ def _seconds(headers: Mapping[str, str], now: float) -> float | None:
     if after.isdecimal():
         return float(after)
     reset = headers.get("x-ratelimit-reset", "")
-    return max(float(reset) - now, 0.0) if reset.isdecimal() and headers.get("x-ratelimit-remaining") == "0" else None
+    return (
+        max(float(reset) - now, 0.0)
+        if reset.isdecimal() and headers.get("x-ratelimit-remaining") == "0"
+        else None
+    )
 
 
 def _words(text: str) -> str:

@@ -1,141 +1,143 @@
-"""A live repository, read: who it is, its trees, pull requests, workflow runs, logs and artifacts."""
+"""One repository as the gate reads it: who it is, its git objects, its files. Writes are in the verbs."""
 
 from __future__ import annotations
 
 import base64
-import io
-import zipfile
-from collections.abc import Mapping
-from typing import Any
+import hashlib
+from urllib.parse import quote
 
 from policies.change import Content, RepositoryTarget
-from tools.gate.targets import WorkflowOutcome
 from tools.github.client import Client
+from tools.github.shapes import Blob, Comparison, Entry, GitCommit, Ref, Repository, Tree
 from tools.verbs import NotFoundError, TargetError
 
-MOST_FILES = 5000
-MOST_BYTES = 20 * 1024 * 1024
-MOST_ARTIFACT = 64 * 1024 * 1024
-MOST_LOG = 60_000
-REGULAR = frozenset({"100644", "100755"})
+MOST_FILES = 2000
+MOST_BYTES = 20 * 2**20
+_MOST_TREES = 8
+_FILE_MODES = frozenset({"100644", "100755"})
+_ODD = {"120000": "a symbolic link", "160000": "a submodule"}
+
+
+def blob_id(data: bytes) -> str:
+    """The id that git gives these bytes."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 class LiveRepository:
-    """Reads through one client. Every method raises TargetError."""
+    """Reads of one repository. Objects with an id never change, so they are kept for a while; references are not."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, full_name: str, base_branch: str) -> None:
         self.client = client
-        self._trees: dict[str, dict[str, bytes]] = {}
+        self.full_name = full_name
+        self.base_branch = base_branch
+        self.path = f"/repos/{quote(full_name)}"
+        self._trees: dict[str, Tree] = {}
+        self._blobs: dict[str, bytes] = {}
+
+    def about(self) -> Repository:
+        """The repository's own words. Raises TargetError."""
+        return self.client.one(Repository, self.path)
 
     def resolve(self) -> RepositoryTarget:
-        """Which repository the configuration means, and the commit that its base branch holds now."""
-        vendor = self.client.repository()
-        head = self.head(self.client.base_branch)
-        if head is None:
-            raise NotFoundError(f"{self.client.full_name} has no branch {self.client.base_branch}")
+        """Which repository this is and where its base branch stands now. Raises TargetError."""
+        about = self.about()
+        base = self.tip(self.base_branch)
+        if base is None:
+            raise NotFoundError(
+                f"{about.full_name} has no branch {self.base_branch}: push a first commit, or correct [github] base_branch"
+            )
         return RepositoryTarget(
             host=self.client.host,
-            repository_id=vendor.id,
-            full_name=vendor.full_name,
-            clone_url=vendor.clone_url,
-            base_branch=self.client.base_branch,
-            base_commit=head,
+            repository_id=about.id,
+            full_name=about.full_name,
+            clone_url=about.clone_url,
+            base_branch=self.base_branch,
+            base_commit=base,
         )
 
-    def head(self, branch: str) -> str | None:
-        """The commit of a branch; None when there is no such branch."""
+    def tip(self, branch: str) -> str | None:
+        """The commit at a branch, None when there is no such branch. Raises TargetError."""
         try:
-            return str(self.client.json(f"/git/ref/heads/{branch}")["object"]["sha"])
+            return self.client.one(Ref, f"{self.path}/git/ref/heads/{quote(branch)}").object.sha
         except NotFoundError:
             return None
 
-    def commit(self, sha: str) -> dict[str, Any]:
-        """GitHub's git commit: tree, parents, message, author."""
-        return dict(self.client.json(f"/git/commits/{sha}"))
+    def commit(self, sha: str) -> GitCommit:
+        """One commit. Raises TargetError."""
+        return self.client.one(GitCommit, f"{self.path}/git/commits/{sha}")
 
-    def entries(self, commit: str) -> list[dict[str, Any]]:
-        """Every entry of a commit's tree, with path, mode, type, sha and size."""
-        listed = self.client.json(f"/git/trees/{self.commit(commit)['tree']['sha']}", {"recursive": "1"})
-        if listed.get("truncated"):
-            raise TargetError(f"the tree of {commit[:12]} is too large for GitHub to list whole: it cannot be judged")
-        return [dict(entry) for entry in listed["tree"]]
-
-    def blob(self, sha: str) -> bytes:
-        """The bytes of a blob."""
-        return base64.b64decode(self.client.json(f"/git/blobs/{sha}")["content"])
+    def entries(self, commit: str) -> dict[str, Entry]:
+        """Path -> line of everything at that commit but folders. Raises TargetError when GitHub does not list all of it."""
+        tree = self._trees.get(commit)
+        if tree is None:
+            root = self.commit(commit).tree.sha
+            tree = self.client.one(Tree, f"{self.path}/git/trees/{root}", query={"recursive": "1"})
+            if tree.truncated:
+                raise TargetError(
+                    f"{self.full_name} is too large for GitHub to list: keep infrastructure in a smaller repository"
+                )
+            while len(self._trees) >= _MOST_TREES:
+                del self._trees[next(iter(self._trees))]
+            self._trees[commit] = tree
+        return {entry.path: entry for entry in tree.tree if entry.type != "tree"}
 
     def tree(self, commit: str) -> Content:
-        """Path -> bytes of every regular file at that commit. Raises TargetError for links, submodules and giants."""
-        if commit not in self._trees:
-            files = [e for e in self.entries(commit) if e["type"] != "tree"]
-            odd = [e["path"] for e in files if e["type"] != "blob" or e["mode"] not in REGULAR]
-            if odd:
-                raise TargetError(f"{odd[0]} at {commit[:12]} is a link or a submodule: such a tree cannot be judged")
-            if len(files) > MOST_FILES or sum(int(e.get("size") or 0) for e in files) > MOST_BYTES:
-                raise TargetError(f"the tree of {commit[:12]} has {len(files)} files, or more than {MOST_BYTES} bytes: too much to judge whole")
-            self._trees[commit] = {str(e["path"]): self.blob(str(e["sha"])) for e in files}
-        return self._trees[commit]
+        """Path -> bytes of every regular file at that commit. Raises TargetError when a file is not regular or all is too much."""
+        entries = self.entries(commit)
+        for entry in entries.values():
+            self._refuse_odd(entry)
+        size = sum(entry.size for entry in entries.values())
+        if len(entries) > MOST_FILES or size > MOST_BYTES:
+            raise TargetError(
+                f"{self.full_name} has {len(entries)} files of {size} bytes, more than {MOST_FILES} files or {MOST_BYTES} bytes "
+                "can be judged: keep infrastructure in a smaller repository"
+            )
+        return {path: self._blob(entry) for path, entry in entries.items()}
 
-    def pull(self, number: int) -> dict[str, Any]:
-        """A pull request."""
-        return dict(self.client.json(f"/pulls/{number}"))
+    def paths(self, commit: str) -> tuple[str, ...]:
+        """Every file's path at that commit, sorted. Raises TargetError."""
+        return tuple(sorted(self.entries(commit)))
 
-    def run(self, run_id: int) -> dict[str, Any]:
-        """A workflow run."""
-        return dict(self.client.json(f"/actions/runs/{run_id}"))
+    def file(self, path: str, commit: str, most: int) -> bytes:
+        """One regular file of at most `most` bytes. Raises TargetError."""
+        entry = self.entries(commit).get(path)
+        if entry is None:
+            raise NotFoundError(
+                f"{path} is not in {self.full_name} at {commit[:12]}: list_repository_files names what is"
+            )
+        self._refuse_odd(entry)
+        if entry.size > most:
+            raise TargetError(f"{path} has {entry.size} bytes, more than {most} are not read")
+        return self._blob(entry)
 
-    def jobs(self, run_id: int) -> list[dict[str, Any]]:
-        """Its jobs, with their steps."""
-        return [dict(job) for job in self.client.json(f"/actions/runs/{run_id}/jobs", {"per_page": 100})["jobs"]]
+    def compare(self, base: str, head: str) -> Comparison:
+        """The way from `base` to `head`, each a commit or a branch. Raises TargetError."""
+        return self.client.one(Comparison, f"{self.path}/compare/{quote(base)}...{quote(head)}")
 
-    def rehearsed(self, jobs: list[dict[str, Any]]) -> list[str]:
-        """Steps that only a rehearsal skipped: `job / step`, as the job's own annotations say."""
-        named = []
-        for job in jobs:
-            if "rehearsal" not in job.get("labels", ()):
-                continue
-            for remark in self.client.json(f"/check-runs/{job['id']}/annotations"):
-                if str(remark.get("title", "")).startswith("rehearsed") or str(remark.get("message", "")).startswith("rehearsed"):
-                    named.append(f"{job['name']}: {remark.get('title') or ''} {remark.get('message') or ''}".strip())
-        return named
+    @staticmethod
+    def _refuse_odd(entry: Entry) -> None:
+        if entry.mode not in _FILE_MODES or entry.type != "blob":
+            what = _ODD.get(entry.mode, f"of mode {entry.mode}")
+            raise TargetError(
+                f"{entry.path} is {what}: only regular files are read and judged; take it out of the repository"
+            )
 
-    def workflow_outcome(self, run_id: int) -> WorkflowOutcome:
-        """How a run stands."""
-        run = self.run(run_id)
-        done = run["status"] == "completed"
-        rehearsed = self.rehearsed(self.jobs(run_id)) if done else []
-        return WorkflowOutcome(
-            run_id=run_id,
-            running=not done,
-            succeeded=run.get("conclusion") == "success",
-            rehearsed=bool(rehearsed),
-            url=str(run.get("html_url", "")),
-            head_sha=str(run.get("head_sha", "")),
-        )
-
-    def artifact(self, run_id: int, name: str) -> Mapping[str, bytes] | None:
-        """File name -> bytes of an artifact of a run; None when it uploaded none of that name."""
-        listed = self.client.json(f"/actions/runs/{run_id}/artifacts", {"name": name})["artifacts"]
-        found = [a for a in listed if a["name"] == name and not a.get("expired")]
-        if not found:
-            return None
-        data = self.client.download(f"/actions/artifacts/{found[-1]['id']}/zip", MOST_ARTIFACT)
+    def _blob(self, entry: Entry) -> bytes:
+        kept = self._blobs.get(entry.sha)
+        if kept is not None:
+            return kept
+        answer = self.client.one(Blob, f"{self.path}/git/blobs/{entry.sha}")
         try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                if sum(info.file_size for info in archive.infolist()) > MOST_ARTIFACT:
-                    raise TargetError(f"artifact {name} of run {run_id} unpacks to more than {MOST_ARTIFACT} bytes")
-                return {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
-        except zipfile.BadZipFile as fault:
-            raise TargetError(f"artifact {name} of run {run_id} is no zip file") from fault
-
-    def log(self, run_id: int) -> str:
-        """Each job's steps with their conclusions, then the end of its log."""
-        parts = []
-        for job in self.jobs(run_id):
-            steps = "\n".join(f"  {step['conclusion'] or step['status']}: {step['name']}" for step in job["steps"])
-            try:
-                text = self.client.download(f"/actions/jobs/{job['id']}/logs", 4 * MOST_LOG).decode("utf-8", "replace")
-            except NotFoundError:
-                text = "(no log)"
-            parts.append(f"job {job['name']}: {job['conclusion'] or job['status']}\n{steps}\n{text[-MOST_LOG:]}")
-        return "\n".join(parts)
+            data = base64.b64decode(answer.content)
+        except ValueError as fault:
+            raise TargetError(
+                f"{self.client.host} sent {entry.path} in a form that is no Base64: try again"
+            ) from fault
+        if answer.encoding != "base64" or blob_id(data) != entry.sha:
+            raise TargetError(
+                f"{self.client.host} sent other bytes for {entry.path} than git's id says: do not trust this server"
+            )
+        if sum(map(len, self._blobs.values())) + len(data) > MOST_BYTES:
+            self._blobs.clear()
+        self._blobs[entry.sha] = data
+        return data

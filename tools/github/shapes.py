@@ -179,7 +179,7 @@ class CheckRun(Shape):
 
 
 class Run(Shape):
-    """A workflow run. `rehearsed` is the sandbox's own word: steps that did not really happen."""
+    """A workflow run."""
 
     id: int
     name: str | None = None
@@ -191,7 +191,6 @@ class Run(Shape):
     head_branch: str | None = None
     head_sha: CommitSha
     created_at: str = ""
-    rehearsed: tuple[str, ...] = ()
 
 
 class Step(Shape):
@@ -211,6 +210,14 @@ class Job(Shape):
     status: str
     conclusion: str | None = None
     steps: tuple[Step, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+class Annotation(Shape):
+    """A remark on a job."""
+
+    title: str | None = None
+    message: str | None = None
 
 
 class Artifact(Shape):

@@ -1,54 +1,75 @@
-"""A repository as the gate holds it: who it is, its verbs and its read tools."""
+"""A repository as the gate holds it: who it is, its verbs, its read tools and what its workflow runs left."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import cached_property
 
 from policies.change import Content, RepositoryTarget
 from tools.gate.targets import WorkflowOutcome
-from tools.github.client import Client
+from tools.github.client import connect
 from tools.github.reading import reads
 from tools.github.repository import LiveRepository
+from tools.github.runs import PlanOfRecord, Runs
 from tools.github.verbs import verbs
+from tools.reading import ReadTool
 from tools.settings import GitHubSettings
-from tools.tool import Tool
 from tools.verbs import Verb
 
 
 class GitHubTarget:
     """Implements `tools.gate.targets.Repository`. Nothing is called before it is asked."""
 
-    def __init__(self, live: LiveRepository, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._live, self._sleep = live, sleep
-        self.reads: tuple[Tool, ...] = reads(live)
-
-    @cached_property
-    def _verbs(self) -> Mapping[str, Verb]:
-        return verbs(self._live, self._sleep)
+    def __init__(
+        self,
+        repository: LiveRepository,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._repository = repository
+        self._runs = Runs(repository)
+        self._verbs = verbs(repository, sleep=sleep, clock=clock)
+        self.reads: tuple[ReadTool, ...] = reads(repository)
 
     def verbs(self) -> Mapping[str, Verb]:
         """`github.verb` -> how it is done."""
         return self._verbs
 
     def resolve(self) -> RepositoryTarget:
-        """Which repository and base commit the configuration means now. Raises TargetError."""
-        return self._live.resolve()
+        """The repository by its id, and its base commit now. Raises TargetError."""
+        return self._repository.resolve()
+
+    def default_branch(self) -> str:
+        """The branch whose workflows can be dispatched. Raises TargetError."""
+        return self._repository.about().default_branch
 
     def tree(self, commit: str) -> Content:
         """Path -> bytes of every regular file at that commit. Raises TargetError."""
-        return self._live.tree(commit)
+        return self._repository.tree(commit)
 
     def workflow_outcome(self, run_id: int) -> WorkflowOutcome:
         """How that run stands. Raises TargetError."""
-        return self._live.workflow_outcome(run_id)
+        run = self._runs.run(run_id)
+        ended = run.status == "completed"
+        return WorkflowOutcome(
+            run_id=run.id,
+            running=not ended,
+            succeeded=ended and run.conclusion == "success",
+            rehearsed=ended and bool(self._runs.rehearsed(self._runs.jobs(run_id))),
+            url=run.html_url,
+            head_sha=run.head_sha,
+        )
 
     def artifact(self, run_id: int, name: str) -> Mapping[str, bytes] | None:
-        """File name -> bytes of an artifact of the run. Raises TargetError."""
-        return self._live.artifact(run_id, name)
+        """File name -> bytes of what the run uploaded under that name; None when there is none. Raises TargetError."""
+        return self._runs.artifact(run_id, name)
+
+    def plan_of(self, run_id: int) -> PlanOfRecord | None:
+        """The plan that the run made; None when it left none. Raises TargetError."""
+        return self._runs.plan_of(run_id)
 
 
 def open_target(settings: GitHubSettings) -> GitHubTarget:
-    """The target that the settings mean. Raises UnauthorizedError when there is no usable token."""
-    return GitHubTarget(LiveRepository(Client(settings)))
+    """The target that the settings mean; nothing is called yet. Raises TargetError when they cannot be used."""
+    return GitHubTarget(LiveRepository(connect(settings), settings.repository, settings.base_branch))
