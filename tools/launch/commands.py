@@ -86,13 +86,18 @@ def _objects(value: object) -> list[dict[str, Any]]:
 
 
 def _turns(transcript: dict[str, Any]) -> list[str]:
-    """A transcript's turns, one line each."""
+    """A transcript's turns: who spoke, what was objected to and why, what was declined."""
     lines = []
     for turn in _objects(transcript.get("turns")):
-        lines.append(f"[{turn.get('round', '?')}] {turn.get('speaker', '?')}: {turn.get('text', '')}")
+        who = "Security" if turn.get("kind") == "reviewed" else "DevOps"
+        said = " ".join(str(turn[key]) for key in ("decision", "note") if turn.get(key))
+        lines.append(f"[{turn.get('round', '?')}] {who}: {said}")
         lines += [
-            f"      {o.get('rule')} {o.get('path')}: {o.get('message', '')}"
+            f"      {o.get('rule')} at {o.get('where')}: {o.get('why')}"
             for o in _objects(turn.get("objections"))
+        ]
+        lines += [
+            f"      declines {d.get('rule')}: {d.get('reason')}" for d in _objects(turn.get("declined"))
         ]
     return lines
 

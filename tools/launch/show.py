@@ -22,6 +22,18 @@ QUIET = frozenset({"report", "outcome", "not_understood"})
 """Their text stands in the document, which is shown at the end."""
 
 
+def _plan(event: Mapping[str, Any]) -> str:
+    """The plan's steps with their reasons and what they cite."""
+    lines = [f"plan: {', '.join(map(str, event.get('phases') or ()))}"]
+    for step in event.get("steps") or ():
+        if isinstance(step, dict):
+            cited = ", ".join(map(str, step.get("citations") or ()))
+            lines.append(
+                f"  {step.get('blueprint')}: {step.get('reason')}" + (f"  [{cited}]" if cited else "")
+            )
+    return "\n".join(lines)
+
+
 class Show(Protocol):
     """Where progress goes and who answers questions."""
 
@@ -49,6 +61,9 @@ class ConsoleShow:
         """In the form of its kind; an unknown kind is shown as it came, so that nothing is lost."""
         kind = str(event.get("event"))
         if kind in QUIET:
+            return
+        if kind == "plan":
+            self.line(_plain(_plan(event)))
             return
         fields = {key: escape(_plain(str(value))) for key, value in event.items()}
         try:
