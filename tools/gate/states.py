@@ -6,7 +6,7 @@ from policies import trust
 from policies.change import Phase
 from policies.finding import Finding
 from policies.trust import moment
-from tools.gate.ledger import Deposited, Ledger, destination_text
+from tools.gate.ledger import Deposited, Ledger, Spending, State, destination_text
 from tools.gate.room import Room
 from tools.gate.words import Confirmation, GrantState, Pending, PhaseRecord, RunRecord, RunRef, SignoffState
 from tools.tool import Role, ToolRefusedError
@@ -28,7 +28,6 @@ def grant_states(room: Room, ledger: Ledger, kept: Deposited) -> tuple[GrantStat
     states = []
     for grant in change.grants:
         spent = ledger.of(kept.signoff, grant.seq)
-        effect = spent.effect or {}
         states.append(
             GrantState(
                 seq=grant.seq,
@@ -37,10 +36,17 @@ def grant_states(room: Room, ledger: Ledger, kept: Deposited) -> tuple[GrantStat
                 destination=destination_text(grant, change.destination),
                 state=spent.state(grant),
                 receipt=spent.facts or None,
-                detail=effect.get("difference") or (spent.concluded or {}).get("detail", "") or spent.reason,
+                detail=_detail(spent, spent.state(grant)),
             )
         )
     return tuple(states)
+
+
+def _detail(spent: Spending, state: State) -> str:
+    if state == "waiting":
+        return "its workflow run has not ended; ask again"
+    told = (spent.effect or {}).get("difference") or (spent.concluded or {}).get("detail") or spent.reason
+    return str(told)
 
 
 def signoff_state(room: Room, ledger: Ledger, signoff: str) -> SignoffState:

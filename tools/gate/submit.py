@@ -129,9 +129,8 @@ class Submission:
         if not spent.open:
             return
         left = SETTLING - (self._room.clock() - moment(spent.at)).total_seconds()
-        if (
-            left > 0
-        ):  # a request may still be under way at the target; a clock that went back must not make this long
+        if left > 0:
+            # a request may still be under way at the target; a clock that went back must not make this long
             self._room.sleep(min(left, SETTLING))
         receipt = case.verb().find(kept_call(case))
         if receipt is None:

@@ -73,9 +73,8 @@ def rewritten(number: int) -> Callable[[Path], None]:
         row = db.execute("SELECT * FROM entries WHERE number = ?", (number,)).fetchone()
         db.close()
         other = replace(_entry(row), body={"n": 99})
-        sql(f"UPDATE entries SET body = '{{\"n\":99}}', hash = '{other.computed()}' WHERE number = {number}")(
-            folder
-        )
+        change = "UPDATE entries SET body = ?, hash = ? WHERE number = ?"
+        sql((change, ('{"n":99}', other.computed(), number)))(folder)
 
     return act
 

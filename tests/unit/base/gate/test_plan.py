@@ -102,7 +102,8 @@ def refused(act: Callable[[], Any]) -> str:
 
 def test_the_apply_waits_for_the_plan_and_names_that_very_plan(world: World) -> None:
     signoff = release(world)
-    assert world.submit(signoff, 1).state == "waiting"
+    first = world.submit(signoff, 1)
+    assert (first.state, first.detail) == ("waiting", "its workflow run has not ended; ask again")
     assert world.submit(signoff, 2).state == "waiting"
     assert world.all_effects() == 1
     world.repository.outcome, world.repository.artifacts = ENDED, {"plan": PLAN}
