@@ -206,12 +206,9 @@ PHASES: Mapping[Phase, frozenset[str]] = {
 
 def fault(case: Case) -> str | None:
     """What keeps this grant from being a call that its change may make, or None."""
-    check = VERBS.get(case.grant.name)
-    if check is None:
-        return f"there is no verb {case.grant.name}"
     if case.grant.name not in PHASES[case.change.phase]:
-        return f"{case.grant.name} does not belong to the {case.change.phase} phase"
+        return f"the {case.change.phase} phase has no verb {case.grant.name}"
     for path in artifacts_named(case.grant.arguments):
         if path not in {a.path for a in case.change.artifacts if a.operation is not Operation.DELETE}:
             return f"{path} is no artifact of this change"
-    return check(case)
+    return VERBS[case.grant.name](case)

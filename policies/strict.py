@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import rfc8785
 from pydantic import ValidationError
@@ -21,10 +21,8 @@ def decode(data: bytes, what: str, limit: int = LIMIT) -> Any:  # noqa: ANN401 -
     if len(data) > limit:
         raise OversizeError(f"{what} has {len(data)} bytes, more than {limit}.")
     try:
-        value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
-        )
-        spelled = canonical(value)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates)
+        spelled = canonical(value)  # NaN, infinities and lone surrogates have none
     except (ValueError, RecursionError) as fault:
         reason = "nested too deeply" if isinstance(fault, RecursionError) else str(fault)
         raise MalformedError(f"{what} is not strict JSON: {reason[:200]}.") from None
@@ -58,7 +56,3 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("an object names a key twice")
     return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

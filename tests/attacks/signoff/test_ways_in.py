@@ -149,6 +149,11 @@ ENVELOPE: list[tuple[str, Edit, str]] = [
     ("base64-unpadded", signature(lambda s: s.update(sig=s["sig"].rstrip("="))), "unknown-shape"),
     ("base64-urlsafe", signature(lambda s: s.update(sig="-_" + s["sig"][2:])), "unknown-shape"),
     (
+        "base64-trailing-bits",
+        signature(lambda s: s.update(sig=s["sig"][:-3] + chr(ord(s["sig"][-3]) + 1) + "==")),
+        "unknown-shape",
+    ),
+    (
         "base64-newline",
         in_bundle(lambda o: o["dsseEnvelope"].update(payload=o["dsseEnvelope"]["payload"] + "\n")),
         "unknown-shape",
@@ -546,6 +551,14 @@ def test_a_sandbox_key_never_counts_on_a_real_target_even_when_it_says_real() ->
     with pytest.raises(GateError) as no:
         case.but(trust=Trust(keys=(entry(case.signer, rehearsal=True),))).ask()
     assert no.value.name == "wrong-role"
+
+
+def test_a_signoff_that_calls_itself_a_rehearsal_unlocks_nothing_real() -> None:
+    narrow = DEFAULT.model_copy(update={"reviewers": ("platform-lead",)})
+    case = Case.of(publish(profile="default"), FILES, narrow, rehearsal=True)
+    with pytest.raises(GateError) as no:
+        case.but(trust=Trust(keys=(entry(case.signer, rehearsal=True),))).ask()
+    assert no.value.name == "rehearsal-mismatch"
 
 
 def test_production_waits_for_a_second_key_that_is_not_the_first() -> None:

@@ -127,6 +127,7 @@ def test_arguments_are_resolved_and_cannot_be_changed_afterwards() -> None:
 
 def test_a_later_receipt_or_another_word_resolves_to_nothing() -> None:
     for number in (
+        {"$receipt": {"seq": 4, "fact": "number"}},
         {"$receipt": {"seq": 3, "fact": "number"}},
         {"$receipt": {"seq": 2}},
         {"$env": "TOKEN"},
@@ -136,7 +137,7 @@ def test_a_later_receipt_or_another_word_resolves_to_nothing() -> None:
         calls[2] = (calls[2][0], {**calls[2][1], "number": number})
         case = Case.of(change_of(publish().phase, FILES, calls), FILES).but(seq=3)
         with pytest.raises(GateError) as no:
-            case.when(receipts={1: {}, 2: {"number": 1}}).ask()
+            case.when(receipts={1: {}, 2: {"number": 1}, 4: {"number": 1}}).ask()
         assert no.value.name == "unresolved"
 
 
