@@ -73,7 +73,9 @@ class Body(Word):
     at: str = Field(description="RFC 3339: the commit's date")
     steps: tuple[Step, ...] = ()
     written: Files = Field(default={}, description="whole files that a model wrote")
-    patches: tuple[Remediation, ...] = Field(default=(), description="remediations taken so far, in their order")
+    patches: tuple[Remediation, ...] = Field(
+        default=(), description="remediations taken so far, in their order"
+    )
     content: Files = Field(description="path -> text of each artifact of the change")
     existing: tuple[str, ...] = Field(default=(), description="paths that the base has already")
 

@@ -84,7 +84,7 @@ async def run(settings: CrewSettings, servers: Servers, stream: IO[bytes]) -> Ou
     @functools.cache
     def sre() -> SRE:
         own = hands(Role.SRE)
-        return SRE(seat(own, llm, profile), own)
+        return SRE(seat(own, llm, profile), own, time.sleep)
 
     @functools.cache
     def roles() -> Roles:

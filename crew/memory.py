@@ -71,10 +71,13 @@ class Remembering:
         return self._graph.result()
 
     def remember(self, outcome: RunOutcome, folder: Path) -> tuple[int, int]:
-        """Write the outcome; while there is no graph it waits in `folder`. Numbers of nodes and relationships."""
+        """Write the outcome; while there is no graph it waits in `folder`. Numbers of nodes and relationships.
+
+        A graph that was late for the plan is asked once more.
+        """
         waiting = folder / PENDING
         waiting.write_bytes(outcome.canonical())
-        graph = self.graph()
+        graph = self.graph() or self._open()
         if graph is None:
             return 0, 0
         try:

@@ -103,7 +103,9 @@ class _DevOpsSeat(_Seat):
         table = self.table
         last = table.turns[-1] if table.turns else None
         if not isinstance(last, Reviewed):
-            said = Proposed(round=1, change_digest=table.draft.change.sha256(), note=table.draft.summary)
+            change = table.draft.change
+            note = table.draft.summary or f"{len(change.artifacts)} files, {len(change.grants)} calls"
+            said = Proposed(round=1, change_digest=change.sha256(), note=note)
         else:
             before = table.draft.change.sha256()
             table.draft, said = self._devops.revise(table.draft, last.objections, last.round + 1)
@@ -114,7 +116,9 @@ class _DevOpsSeat(_Seat):
         table.turns.append(said)
         kind: Event = "speak" if said.round == 1 else "revision"
         reasons = " ".join(f"declines {d.rule}: {d.reason}" for d in said.declined)
-        text = f"takes {len(said.accepted)} remediations. {said.note} {reasons}" if said.round > 1 else said.note
+        text = (
+            f"takes {len(said.accepted)} remediations. {said.note} {reasons}" if said.round > 1 else said.note
+        )
         self._progress.tell(kind, role="DevOps", round=said.round, text=text.strip())
         return StructuredMessage[Proposed](content=said, source=self.name)
 
@@ -141,7 +145,9 @@ class _SecuritySeat(_Seat):
         for o in said.objections:
             about = {"rule": o.rule, "path": o.where, "text": o.why, "severity": o.severity.value}
             self._progress.tell("objection", role="Security", round=round_, **about)
-        self._progress.tell("speak", role="Security", round=round_, text=f"{said.decision.value}: {said.note}")
+        self._progress.tell(
+            "speak", role="Security", round=round_, text=f"{said.decision.value}: {said.note}"
+        )
         return StructuredMessage[Reviewed](content=said, source=self.name)
 
 

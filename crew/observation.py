@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
@@ -15,6 +15,9 @@ from tools.tool import ToolRefusedError
 
 Json = Mapping[str, Any]
 _LOG = 20_000
+_HOPELESS = frozenset(
+    {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CrashLoopBackOff", "CreateContainerConfigError"}
+)
 
 
 class Pods(Word):
@@ -63,8 +66,8 @@ class Observed(Word):
 class Observer:
     """SRE's eyes for one run."""
 
-    def __init__(self, sre: Hands) -> None:
-        self._sre = sre
+    def __init__(self, sre: Hands, pause: Callable[[float], None], patience: float = 90.0) -> None:
+        self._sre, self._pause, self._patience = sre, pause, patience
         self._gaps: list[str] = []
 
     def observe(self, receipts: Receipts) -> Observed:
@@ -106,7 +109,7 @@ class Observer:
                 str(wanted["metadata"]["name"]),
                 str(wanted["metadata"].get("namespace") or "default"),
             )
-            rollout = self._read("rollout_status", {"kind": "Deployment", "namespace": space, "name": name})
+            rollout = self._rollout(space, name)
             if not rollout:
                 continue
             pods = list(rollout.get("pods") or ())
@@ -123,6 +126,22 @@ class Observer:
                 )
             )
         return tuple(found)
+
+    def _rollout(self, space: str, name: str) -> dict[str, Any]:
+        """The rollout once it is complete, or a pod is in trouble, or patience has ended."""
+        waited, delay = 0.0, 0.1
+        while True:
+            rollout = self._read("rollout_status", {"kind": "Deployment", "namespace": space, "name": name})
+            pods = rollout.get("pods") or ()
+            if (
+                not rollout
+                or rollout.get("complete")
+                or waited >= self._patience
+                or any(p.get("reason") in _HOPELESS for p in pods)
+            ):
+                return rollout
+            self._pause(delay)
+            waited, delay = waited + delay, min(delay * 1.5, 2.0)
 
     def _applications(self, receipts: Receipts) -> tuple[AppHealth, ...]:
         deployed = receipts.of(Phase.DEPLOY)

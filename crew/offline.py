@@ -21,9 +21,9 @@ from crew.tasks.plan import PlanAnswer, PlanRequest
 from crew.tasks.review import ReviewAnswer, ReviewRequest
 from crew.tasks.revise import ReviseAnswer, ReviseRequest
 from crew.tasks.summarise import SummariseAnswer, SummariseRequest
+from crew.understanding.meaning import Understanding
 from crew.understanding.text import GoalFaultError
 from crew.understanding.understand import understand
-from crew.understanding.meaning import Understanding
 from knowledge.blueprint import Blueprint
 from policies.change import Word
 

@@ -31,6 +31,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "nearest": ("가까운 청사진: {nearest}", "Nearest blueprints: {nearest}"),
     "pull_request": ("풀 리퀘스트 #{number} {state}: {url}", "Pull request #{number} {state}: {url}"),
     "run": ("워크플로 실행 {id}: {conclusion}", "Workflow run {id}: {conclusion}"),
+    "rehearsed_steps": ("  리허설만 된 단계: {steps}", "  Only rehearsed: {steps}"),
     "log": ("SRE 요약: {log}", "SRE: {log}"),
     "argo": ("Argo CD {name}: {sync}, {health}, 커밋 {revision}", "Argo CD {name}: {sync}, {health}, commit {revision}"),
     "metrics": ("{pod}: CPU {cpu}m, 메모리 {memory} MiB{mark}", "{pod}: CPU {cpu}m, memory {memory} MiB{mark}"),
@@ -124,7 +125,7 @@ def _before(receipts: Receipts, text: str) -> Iterator[str]:
 
 
 def _rehearsed(seen: Observed) -> bool:
-    return any(run.get("conclusion") == "rehearsed" or run.get("rehearsed") for run in seen.workflow_runs)
+    return any(run.get("rehearsed") for run in seen.workflow_runs)
 
 
 def _read_back(seen: Observed, said: SummariseAnswer, around: Around) -> Iterator[str]:
@@ -143,8 +144,9 @@ def _read_back(seen: Observed, said: SummariseAnswer, around: Around) -> Iterato
         yield word(
             "run", id=run.get("run_id", run.get("id")), conclusion=run.get("conclusion") or run.get("status")
         )
-    for line in [text.strip() for text in seen.log.splitlines() if "rehearsed" in text.lower()][:8]:
-        yield f"  {line[:200]}"
+        steps = run.get("rehearsed")
+        if isinstance(steps, list) and steps:
+            yield word("rehearsed_steps", steps="; ".join(map(str, steps)))
     yield word("log", log=said.log) if said.log else ""
     for app in seen.applications:
         yield word("argo", name=app.name, sync=app.sync, health=app.health, revision=app.revision)

@@ -163,7 +163,9 @@ class Stages:
             if done.stopped is not None:
                 return Submission(receipt=receipt, stopped=done.stopped)
             facts = dict(done.state.receipt or {}) if done.state else {}
-            self.progress.tell("submitted", phase=phase.value, seq=seq, verb=verb, text=_facts(facts), facts=facts)
+            self.progress.tell(
+                "submitted", phase=phase.value, seq=seq, verb=verb, text=_facts(facts), facts=facts
+            )
         return Submission(receipt=receipt)
 
     async def summarise(self, outcome: Outcome) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,13 +20,14 @@ class SRE:
 
     agent: Agent
     hands: Hands
+    pause: Callable[[float], None]
 
     def observe(self, outcome: Outcome) -> Observed:
         """What stands at the target after the phases that were submitted. Raises SessionLostError."""
         receipts = getattr(outcome, "receipts", Receipts())
         if isinstance(outcome, Signed) or (isinstance(outcome, Refused) and not receipts.phases):
             return Observed()
-        return Observer(self.hands).observe(receipts)
+        return Observer(self.hands, self.pause).observe(receipts)
 
     def say(self, seen: Observed, language: Literal["ko", "en"]) -> SummariseAnswer:
         """A few sentences on logs and events, when there are any. Raises ModelFaultError."""

@@ -77,9 +77,10 @@ class Submitter:
                 return Submitted(
                     state=state, stopped=Stop(named=f"grant-{state.state}", message=why, fault=True)
                 )
-            if state.detail != reason:
-                reason = state.detail
-                self.waiting(reason)
+            why = state.detail or f"{state.server}.{state.verb} has not ended"
+            if why != reason:
+                reason = why
+                self.waiting(why)
             delay = self._wait(delay)
 
     def _signoff(self, signed: SignedChange) -> SignoffState:

@@ -62,7 +62,10 @@ class CrewProcess:
     def __init__(self, folder: Path, goal: str, servers: FakeServers, **more: Any) -> None:
         self._pipes: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        gate = {role: self._serve(servers, "gate", Role(role)) for role in ("planner", "devops", "security", "sre")}
+        gate = {
+            role: self._serve(servers, "gate", Role(role))
+            for role in ("planner", "devops", "security", "sre")
+        }
         notary = self._serve(servers, "notary", Role.SECURITY)
         reader, progress = os.pipe()
         told = CrewSettings(
@@ -83,7 +86,11 @@ class CrewProcess:
 
     def _serve(self, servers: FakeServers, server: str, role: Role) -> int:
         ours, theirs = socket.socketpair()
-        tools = [tool(servers, server, name) for name in sorted(catalog.granted(role, server)) if hasattr(servers, f"_{name}")]
+        tools = [
+            tool(servers, server, name)
+            for name in sorted(catalog.granted(role, server))
+            if hasattr(servers, f"_{name}")
+        ]
 
         def run() -> None:
             with contextlib.suppress(Exception):  # the crew may be killed in the middle of a word

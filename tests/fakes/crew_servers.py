@@ -171,7 +171,7 @@ class FakeServers:
         facts: dict[str, dict[str, Any]] = {
             "push_commit": {"commit": hashlib.sha1(canonical(dict(arguments))).hexdigest(), "branch": arguments.get("branch")},
             "open_pull_request": {"number": 7, "url": "http://127.0.0.1:1/acme/platform/pull/7", "state": "open"},
-            "dispatch_workflow": {"run_id": 11, "conclusion": "rehearsed", "plan_sha256": ""},
+            "dispatch_workflow": {"run_id": 11, "conclusion": "success", "rehearsed": ["terraform / plan"]},
         }  # fmt: skip
         return facts.get(verb, {"done": True})
 
@@ -191,7 +191,7 @@ class FakeServers:
 
     def _rollout_status(self, asked: dict[str, Any]) -> dict[str, Any]:
         pods = [{"name": f"{asked['name']}-{n}", "phase": "Running", "ready": True} for n in range(3)]
-        return self._read("rollout_status", {"desired": 3, "pods": pods})
+        return self._read("rollout_status", {"desired": 3, "pods": pods, "complete": True})
 
     def _application_status(self, asked: dict[str, Any]) -> dict[str, Any]:
         return self._read("application_status", {"sync": "Synced", "health": "Healthy", "revision": "c" * 40})
@@ -206,7 +206,12 @@ class FakeServers:
         return {"number": asked["number"], "state": "open", "url": "http://127.0.0.1:1/acme/platform/pull/7"}
 
     def _get_workflow_run(self, asked: dict[str, Any]) -> dict[str, Any]:
-        return {"run_id": asked["run_id"], "status": "completed", "conclusion": "rehearsed"}
+        return {
+            "run_id": asked["run_id"],
+            "status": "completed",
+            "conclusion": "success",
+            "rehearsed": ["terraform / plan"],
+        }
 
     def _get_workflow_log(self, _: Any) -> dict[str, Any]:
         return self._read("get_workflow_log", {"text": "plan: rehearsed, terraform is not here\nend"})

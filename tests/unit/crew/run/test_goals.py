@@ -93,7 +93,7 @@ def test_argocd_and_eks_go_through_three_phases(tmp_path: Path) -> None:
     )
     assert application["spec"]["source"]["targetRevision"] == commit
     assert [e["phase"] for e in events if e["event"] == "phase"] == ["publish", "release", "deploy"]
-    assert "rehearsed" in result["report"]
+    assert "리허설만 된 단계: terraform / plan" in result["report"]
     assert "Argo CD nginx: Synced, Healthy" in result["report"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.crew_process import crew
+from tests.fakes.crew_process import CrewProcess, crew
 from tests.fakes.crew_servers import FakeServers
 from tools import confine
 from tools.settings import ModelSettings
@@ -32,7 +32,9 @@ def test_it_applies_and_says_so_by_exit_code_and_events(tmp_path: Path) -> None:
     assert result["model_calls"] >= 5
 
 
-@pytest.mark.parametrize(("goal", "code"), [("양자컴퓨터 만들어줘", 2), ("Run nginx as root with privileged: true.", 3)])
+@pytest.mark.parametrize(
+    ("goal", "code"), [("양자컴퓨터 만들어줘", 2), ("Run nginx as root with privileged: true.", 3)]
+)
 def test_its_exit_code_names_how_it_ended(tmp_path: Path, goal: str, code: int) -> None:
     with crew(tmp_path, goal, FakeServers(tmp_path / "servers.json")) as child:
         assert child.ended().code == code
@@ -48,41 +50,39 @@ def test_a_fault_is_one_sentence_and_the_rest_is_in_the_log(tmp_path: Path) -> N
     assert "Traceback" in (tmp_path / "crew.log").read_text()
 
 
-def killer(when: str, seq: int | None) -> Any:
-    """Kill the crew at that call of that tool, once."""
-    child: list[Any] = []
-    done: list[bool] = []
-
-    def act(tool: str, arguments: dict[str, Any]) -> None:
-        if tool == when and not done and seq in {None, arguments.get("seq")}:
-            done.append(True)
-            os.kill(child[0].process.pid, signal.SIGKILL)
-            child[0].process.wait()
-
-    return child, act
+# tool, its seq, whether the kill falls before or after the server did it; in the order of the road
+KILLS = [
+    ("describe_target", None, "before"), ("open_change", None, "after"), ("judge", None, "before"), ("sign", None, "before"),
+    ("sign", None, "after"), ("submit", 2, "before"), ("submit", 3, "after"), ("rollout_status", None, "before"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("point", ["before", "after"])
-@pytest.mark.parametrize(
-    ("tool", "seq"),
-    [("describe_target", None), ("open_change", None), ("judge", None), ("sign", None), ("submit", 2), ("rollout_status", None)],
-)
-def test_killed_in_any_stage_it_goes_on_and_applies_nothing_twice(tmp_path: Path, tool: str, seq: int | None, point: str) -> None:
+def test_killed_in_each_stage_it_goes_on_and_applies_nothing_twice(tmp_path: Path) -> None:
     servers = FakeServers(tmp_path / "servers.json")
-    child, act = killer(tool, seq)
-    setattr(servers, "on_call" if point == "before" else "after_call", act)
-    with crew(tmp_path, GOAL, servers) as first:
-        child.append(first)
-        assert first.ended().code == -signal.SIGKILL
-    asked_before = len(servers.calls)
-    with crew(tmp_path, GOAL, servers) as second:
-        ended = second.ended()
+    for tool, seq, when in KILLS:
+        with crew(tmp_path, GOAL, servers) as child:
+            servers.on_call = servers.after_call = lambda _tool, _arguments: None
+            setattr(servers, "on_call" if when == "before" else "after_call", killer(child, tool, seq))
+            assert child.ended().code == -signal.SIGKILL, (tool, when)
+    servers.on_call = servers.after_call = lambda _tool, _arguments: None
+    before = len(servers.calls)
+    with crew(tmp_path, GOAL, servers) as child:
+        ended = child.ended()
     assert ended.code == 0, (ended.stderr, (tmp_path / "crew.log").read_text()[-3000:])
     assert len(servers.effects()) == len(set(servers.effects())) == 10
-    assert len(servers.state["signed"]) == 2
-    again = [name for _, name, _ in servers.calls[asked_before:]]
-    if tool in {"submit", "rollout_status"}:
-        assert "judge" not in again or tool == "submit"
+    assert sorted(r["change"]["phase"] for r in servers.state["signed"].values()) == ["deploy", "publish"]
+    assert not {"judge", "sign", "submit", "open_change"} & {name for _, name, _ in servers.calls[before:]}
+
+
+def killer(child: CrewProcess, wanted: str, seq: int | None) -> Any:
+    """Kill this process at that call of that tool."""
+
+    def act(tool: str, arguments: dict[str, Any]) -> None:
+        if tool == wanted and seq in {None, arguments.get("seq")}:
+            os.kill(child.process.pid, signal.SIGKILL)
+            child.process.wait()
+
+    return act
 
 
 @pytest.mark.skipif(confine.landlock_abi() == 0, reason="this kernel has no Landlock")
