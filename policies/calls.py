@@ -208,7 +208,9 @@ def fault(case: Case) -> str | None:
     """What keeps this grant from being a call that its change may make, or None."""
     if case.grant.name not in PHASES[case.change.phase]:
         return f"the {case.change.phase} phase has no verb {case.grant.name}"
-    for path in artifacts_named(case.grant.arguments):
-        if path not in {a.path for a in case.change.artifacts if a.operation is not Operation.DELETE}:
-            return f"{path} is no artifact of this change"
+    present = {
+        artifact.path for artifact in case.change.artifacts if artifact.operation is not Operation.DELETE
+    }
+    if unknown := set(artifacts_named(case.grant.arguments)) - present:
+        return f"{min(unknown)} is no artifact of this change"
     return VERBS[case.grant.name](case)

@@ -11,7 +11,7 @@ from policies.strict import parse
 def whole(signoff: Signoff, manifest: bytes, content: Content) -> ChangeSet:
     """The manifest, when subjects == manifest == bytes as an exact set. Raises GateError."""
     change = parse(ChangeSet, manifest, "the manifest")
-    if signoff.subjects != subjects_of(change):
+    if signoff.subjects != subjects_of(change, manifest):
         raise BytesMismatchError("the manifest is not the signed one.")
     said = signoff.predicate
     same = (said.change_id, said.run_id, said.phase, said.profile, said.goal_digest, said.destination)

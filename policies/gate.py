@@ -117,8 +117,9 @@ class Gate:
         grant = _grant(seq, change, facts)
         self._in_scope(grant, change, evidence, facts)
         _base_still_fits(grant, change, facts)
-        arguments = cast("JsonValue", _resolved(dict(grant.arguments), seq, change, facts))
-        wanted = {a.digest for a in change.artifacts if a.path in set(artifacts_named(grant.arguments))}
+        present = {a.path: a.digest for a in change.artifacts if a.operation is not Operation.DELETE}
+        arguments = cast("JsonValue", _resolved(dict(grant.arguments), seq, present, facts))
+        wanted = {present[path] for path in artifacts_named(grant.arguments)}
         return Permit(
             signoff=signoff.digest,
             change_id=change.change_id,
@@ -219,17 +220,15 @@ def _base_still_fits(grant: Grant, change: ChangeSet, facts: Facts) -> None:
         )
 
 
-def _resolved(value: object, seq: int, change: ChangeSet, facts: Facts) -> object:
+def _resolved(value: object, seq: int, present: Mapping[str, Digest], facts: Facts) -> object:
     if isinstance(value, list | tuple):
-        return [_resolved(inner, seq, change, facts) for inner in value]
+        return [_resolved(inner, seq, present, facts) for inner in value]
     if not isinstance(value, Mapping):
         return value
     if not any(str(key).startswith("$") for key in value):
-        return {key: _resolved(inner, seq, change, facts) for key, inner in value.items()}
-    if set(value) == {"$artifact"}:
-        for artifact in change.artifacts:
-            if artifact.path == value["$artifact"] and artifact.operation is not Operation.DELETE:
-                return {"path": artifact.path, "digest": artifact.digest}
+        return {key: _resolved(inner, seq, present, facts) for key, inner in value.items()}
+    if set(value) == {"$artifact"} and isinstance(path := value["$artifact"], str) and path in present:
+        return {"path": path, "digest": present[path]}
     if (
         set(value) == {"$receipt"}
         and isinstance(ref := value["$receipt"], Mapping)

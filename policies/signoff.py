@@ -21,11 +21,11 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 from securesystemslib.signer import CryptoSigner
 
-from policies.change import MANIFEST_NAME, ChangeId, ChangeSet, Destination, Digest, Phase, Word
+from policies.change import MANIFEST_NAME, ChangeId, ChangeSet, Destination, Digest, Phase, Word, digest_of
 from policies.envelope import STATEMENT_TYPE, Sealed, Statement, Subject, seal, unseal
 from policies.finding import Severity
 from policies.refusal import SignoffError
-from policies.strict import decode, parse
+from policies.strict import decode, shaped
 from policies.trust import Instant, KeyId, SignerRole, Trust, moment
 
 SIGNOFF_TYPE: Final = "https://countersign.dev/signoff/v1"
@@ -146,9 +146,9 @@ class Signoff:
     """Role -> the distinct keys that signed as it."""
 
 
-def subjects_of(change: ChangeSet) -> tuple[Subject, ...]:
-    """The exact subjects of a change's sign-off."""
-    first = Subject.of(MANIFEST_NAME, change.sha256())
+def subjects_of(change: ChangeSet, manifest: bytes | None = None) -> tuple[Subject, ...]:
+    """The exact subjects of a change's sign-off. `manifest` is its canonical form, when that is at hand."""
+    first = Subject.of(MANIFEST_NAME, change.sha256() if manifest is None else digest_of(manifest))
     return (first, *(Subject.of(artifact.path, artifact.digest) for artifact in change.artifacts))
 
 
@@ -245,7 +245,7 @@ def _statement_of(payload: bytes) -> SignoffStatement:
             raise StatementTypeError(
                 f"the payload says {str(value)[:80]!r} where a sign-off says {expected!r}."
             )
-    what = parse(SignoffStatement, payload, "the payload")
+    what = shaped(SignoffStatement, raw, payload, "the payload")
     if not _in_order(what.predicate):
         raise StatementTypeError("the time window ends before it begins, or names a day that does not exist.")
     return what

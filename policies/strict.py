@@ -33,7 +33,11 @@ def decode(data: bytes, what: str, limit: int = LIMIT) -> Any:  # noqa: ANN401 -
 
 def parse(kind: type[W], data: bytes, what: str, limit: int = LIMIT) -> W:
     """`data` as a `kind` that spells exactly these bytes again. Raises a SignoffError naming `what`."""
-    value = decode(data, what, limit)
+    return shaped(kind, decode(data, what, limit), data, what)
+
+
+def shaped(kind: type[W], value: object, data: bytes, what: str) -> W:
+    """`value`, decoded from `data` before, as a `kind` that spells exactly these bytes again. Raises a SignoffError."""
     try:
         word = kind.model_validate(value)
         spelled = word.canonical()
