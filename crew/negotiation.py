@@ -185,7 +185,7 @@ async def negotiate(
         turns=tuple(table.turns),
         ended=table.ended or "rounds_exhausted",
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs in this loop
     name = draft.change.phase.value
     (folder / f"{name}.json").write_bytes(transcript.canonical())
     (folder / f"{name}.team.json").write_text(

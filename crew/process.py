@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import traceback
 from collections.abc import Callable
 from typing import IO
 
@@ -21,6 +20,7 @@ from tools.settings import CrewSettings
 from tools.tool import ToolRefusedError
 from traces import setup, spans
 
+LOG = logging.getLogger("countersign.crew")
 EXPECTED = (
     ModelFaultError, PhaseFaultError, BlueprintFaultError, ProfileFaultError, SessionFaultError, ToolRefusedError, OSError,
 )  # fmt: skip
@@ -41,7 +41,7 @@ def live(text: bytes, fault: Callable[[str], int]) -> int:
         with os.fdopen(settings.progress_fd, "wb") as progress:
             return _deliver(settings, progress)
     except EXPECTED as known:
-        logging.exception("the run stopped\n%s", traceback.format_exc())
+        LOG.exception("the run stopped")
         return fault(str(known))
     finally:
         close()

@@ -39,7 +39,7 @@ def gitops(
         )
 
 
-def _found(  # noqa: PLR0913 - a finding has this many facts
+def _found(
     owner: ManifestObject,
     name: str,
     message: str,

@@ -24,7 +24,7 @@ class Rule(Word):
     why: str
     remedy: str
 
-    def finding(  # noqa: PLR0913 - a finding has this many facts
+    def finding(
         self,
         path: str,
         resource: str,

@@ -56,7 +56,9 @@ class NotarySettings(Word):
     security_fd: int
     gate_fd: int = Field(description="the notary speaks to the gate here, as role notary")
     plan_fd: int = Field(description="the gate speaks to the notary here: judge_plan")
-    requester: str = Field(default="unsigned", description="key id of the person who signed the goal, or `unsigned`")
+    requester: str = Field(
+        default="unsigned", description="key id of the person who signed the goal, or `unsigned`"
+    )
     trace: TraceSettings = TraceSettings()
 
 

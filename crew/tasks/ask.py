@@ -65,12 +65,23 @@ def _once(agent: Agent, prompt: str, answer: type[A]) -> A:
     )
     try:
         given = task.execute_sync().pydantic
-    except OpenAIError as fault:
-        raise model_fault(fault) from fault
-    except ValueError as fault:
-        if isinstance(fault.__cause__, OpenAIError):
-            raise model_fault(fault.__cause__) from fault
-        raise
+    except (OpenAIError, ValueError, RuntimeError, TimeoutError) as fault:
+        raise _told_apart(fault) from fault
     if not isinstance(given, answer):
         raise ValueError(f"the answer is no {answer.__name__}")  # noqa: TRY004 - one kind of bad answer for the caller
     return given
+
+
+def _told_apart(fault: BaseException) -> BaseException:
+    """What CrewAI wraps in its own exceptions: the model's fault by name, a bad answer as ValueError, else itself."""
+    chain = [fault]
+    while (cause := chain[-1].__cause__) is not None and cause not in chain:
+        chain.append(cause)
+    for found in chain:
+        if isinstance(found, OpenAIError):
+            return model_fault(found)
+        if isinstance(found, TimeoutError):
+            return ModelFaultError(
+                "model-timeout", "the model took too long for one task.", "Raise the timeout or try again."
+            )
+    return next((found for found in chain if isinstance(found, ValueError)), fault)

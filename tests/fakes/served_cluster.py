@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import threading
@@ -51,7 +52,9 @@ class Clock:
 class World:
     """A cluster without HTTP. `settle` lets the controllers work until nothing is due any more."""
 
-    def __init__(self, database: Path | str = ":memory:", repositories: Mapping[str, Path] | None = None) -> None:
+    def __init__(
+        self, database: Path | str = ":memory:", repositories: Mapping[str, Path] | None = None
+    ) -> None:
         self.clock = Clock()
         self.repositories = dict(repositories or {})
         self.cluster = Cluster(Store(database), self.clock)
@@ -69,12 +72,16 @@ class World:
         self.clock.now = end
         self.loop.settle()
 
-    def apply(self, manifest: Json, *, manager: str = "tester", force: bool = False, dry_run: bool = False) -> Answer:
+    def apply(
+        self, manifest: Json, *, manager: str = "tester", force: bool = False, dry_run: bool = False
+    ) -> Answer:
         """Server-side apply."""
         kind = BY_KIND[manifest["apiVersion"], manifest["kind"]]
         metadata = manifest["metadata"]
         options = Options(manager=manager, force=force, dry_run=dry_run)
-        return self.cluster.patch(kind, metadata.get("namespace", ""), metadata["name"], "apply", manifest, options)
+        return self.cluster.patch(
+            kind, metadata.get("namespace", ""), metadata["name"], "apply", manifest, options
+        )
 
     def create(self, manifest: Json, **options: Any) -> Answer:
         """POST."""
@@ -92,7 +99,9 @@ class World:
         found = next(row for (_, known), row in BY_KIND.items() if known == kind)
         return self.cluster.store.items(found, namespace if found.namespaced else "")
 
-    def patch(self, kind: str, name: str, change: Json, *, manager: str = "tester", namespace: str = "web") -> Json:
+    def patch(
+        self, kind: str, name: str, change: Json, *, manager: str = "tester", namespace: str = "web"
+    ) -> Json:
         """A merge patch."""
         found = next(row for (_, known), row in BY_KIND.items() if known == kind)
         where = namespace if found.namespaced else ""
@@ -113,7 +122,9 @@ class World:
         return [event["message"] for event in self.all("Event", namespace) if event["reason"] == reason]
 
 
-def deployment(name: str = "web", *, image: str = f"{UNPRIVILEGED}:1.29", replicas: int = 3, **pod: Any) -> Json:
+def deployment(
+    name: str = "web", *, image: str = f"{UNPRIVILEGED}:1.29", replicas: int = 3, **pod: Any
+) -> Json:
     """A Deployment in namespace web; `pod` is laid over its pod spec."""
     labels = {"app": name}
     container = {"name": "main", "image": image, "ports": [{"containerPort": 8080}]}
@@ -156,7 +167,7 @@ class ServedCluster:
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
         while not self._server.started:
             if not self._thread.is_alive():
@@ -168,6 +179,13 @@ class ServedCluster:
         self.kubeconfig.touch(mode=0o600)
         self.kubeconfig.write_text(kubeconfig(self.url, TOKEN, self.authority.read_bytes()))
         return self
+
+    async def _serve(self) -> None:
+        await self._server.serve()
+        # A TLS connection says goodbye before it closes; the loop must still be there for it.
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(0.1)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -196,7 +214,9 @@ def bare_repository(folder: Path, files: Mapping[str, str], *, name: str = "shop
 
 def _git(folder: Path, *arguments: str) -> str:
     who = ["-c", "user.name=tester", "-c", "user.email=tester@example.invalid", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 

@@ -19,7 +19,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(goal: str, rig: Rig, folder: Path) -> tuple[int, dict[str, Any], str]:
     (folder / "countersign.toml").write_text(Path(rig.countersign_toml).read_text())
-    command = [sys.executable, str(ROOT / "main.py"), "run", goal, "--yes", "--json", "--state-dir", str(folder / "state")]
+    command = [
+        sys.executable,
+        str(ROOT / "main.py"),
+        "run",
+        goal,
+        "--yes",
+        "--json",
+        "--state-dir",
+        str(folder / "state"),
+    ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout), done.stderr
@@ -32,8 +41,17 @@ def pods(rig: Rig, namespace: str) -> list[dict[str, Any]]:
 
 def verified(document: dict[str, Any], folder: Path) -> None:
     for phase in document["phases"]:
-        command = [sys.executable, str(ROOT / "main.py"), "verify", phase["signoff"]["path"], "--state-dir", str(folder / "state")]
-        assert subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0, phase["name"]
+        command = [
+            sys.executable,
+            str(ROOT / "main.py"),
+            "verify",
+            phase["signoff"]["path"],
+            "--state-dir",
+            str(folder / "state"),
+        ]
+        assert subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0, phase[
+            "name"
+        ]
 
 
 def test_goal_2_ends_with_three_real_pods_under_restricted_admission(rig: Rig, tmp_path: Path) -> None:
@@ -45,12 +63,16 @@ def test_goal_2_ends_with_three_real_pods_under_restricted_admission(rig: Rig, t
     assert "배포 성공, Pod 3개 Running 중" in document["report"]
     assert not document["rehearsal"]
     verified(document, tmp_path)
-    rows = rig.graph.query(f"MATCH (r:Run {{key: '{document['run_id']}'}})-[:HAS_PHASE]->(p:Phase) RETURN p.name ORDER BY p.name")
+    rows = rig.graph.query(
+        f"MATCH (r:Run {{key: '{document['run_id']}'}})-[:HAS_PHASE]->(p:Phase) RETURN p.name ORDER BY p.name"
+    )
     assert "deploy" in json.dumps(rows)
     assert "publish" in json.dumps(rows)
 
 
-@pytest.mark.parametrize("goal", ["Run nginx as root with privileged: true.", "로그용 S3 버킷을 퍼블릭으로 열어줘."])
+@pytest.mark.parametrize(
+    "goal", ["Run nginx as root with privileged: true.", "로그용 S3 버킷을 퍼블릭으로 열어줘."]
+)
 def test_goal_4_is_refused_and_nothing_is_written(rig: Rig, tmp_path: Path, goal: str) -> None:
     before = rig.cluster.audit_log.read_text().count("system:serviceaccount")
     code, document, _ = run(goal, rig, tmp_path)
@@ -58,7 +80,12 @@ def test_goal_4_is_refused_and_nothing_is_written(rig: Rig, tmp_path: Path, goal
     writes = [
         line
         for line in rig.cluster.audit_log.read_text().splitlines()
-        if ":gate" in line and any(verb in line for verb in ('"verb":"create"', '"verb":"patch"', '"verb":"update"', '"verb":"delete"')) and goal in line
+        if ":gate" in line
+        and any(
+            verb in line
+            for verb in ('"verb":"create"', '"verb":"patch"', '"verb":"update"', '"verb":"delete"')
+        )
+        and goal in line
     ]
     assert writes == []
     assert before >= 0
@@ -72,7 +99,9 @@ def test_goal_1_ends_with_three_pods_under_real_argo_cd(rig: Rig, tmp_path: Path
     code, document, said = run("AWS EKS 클러스터에 Nginx 배포하고 ArgoCD로 관리해줘.", rig, tmp_path)
     assert (code, document["status"]) == (0, "applied"), said + document["report"]
     live = rig.cluster.admin.get("/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/nginx").body
-    commit = next(g["receipt"]["commit"] for p in document["phases"] for g in p["grants"] if g["verb"] == "push_commit")
+    commit = next(
+        g["receipt"]["commit"] for p in document["phases"] for g in p["grants"] if g["verb"] == "push_commit"
+    )
     assert live["status"]["sync"] == {**live["status"]["sync"], "status": "Synced", "revision": commit}
     namespace = live["spec"]["destination"]["namespace"]
     assert len(pods(rig, namespace)) == 3

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
+import yaml
 from kubernetes import client as vendor
 from kubernetes import config as vendor_config
 
@@ -67,12 +68,16 @@ def _load_kubeconfig(path: Path, context: str | None, configuration: vendor.Conf
     try:
         load: Callable[..., None] = vendor_config.load_kube_config
         load(str(path), context, client_configuration=configuration, persist_config=False)
-    except (OSError, ValueError, TypeError, AttributeError) as fault:
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as fault:
         # The vendor reads the file without a schema: a broken one fails in any of these ways.
-        raise TargetError(f"{path} is no usable kubeconfig: {_first_line(fault)}; `kubectl config view` shows why") from fault
+        raise TargetError(
+            f"{path} is no usable kubeconfig: {_first_line(fault)}; `kubectl config view` shows why"
+        ) from fault
 
 
-def connect_by_token(url: str, token_file: Path, authority: Path | None = None, *, deadline: float = DEADLINE) -> Client:
+def connect_by_token(
+    url: str, token_file: Path, authority: Path | None = None, *, deadline: float = DEADLINE
+) -> Client:
     """A client for a server by address and bearer token. Raises TargetError when the file cannot be read."""
     configuration = vendor.Configuration()
     configuration.host = url
@@ -80,7 +85,9 @@ def connect_by_token(url: str, token_file: Path, authority: Path | None = None, 
     try:
         token = token_file.read_text().strip()
     except OSError as fault:
-        raise TargetError(f"{token_file} cannot be read: {fault.strerror}; it should hold the cluster's token") from fault
+        raise TargetError(
+            f"{token_file} cannot be read: {fault.strerror}; it should hold the cluster's token"
+        ) from fault
     configuration.api_key = {"BearerToken": token}
     configuration.api_key_prefix = {"BearerToken": "Bearer"}
     return Client(configuration, deadline=deadline)
@@ -90,7 +97,11 @@ class Client:
     """Calls to one cluster. Safe to use from one thread at a time."""
 
     def __init__(
-        self, configuration: vendor.Configuration, *, deadline: float = DEADLINE, clock: Callable[[], float] = time.monotonic
+        self,
+        configuration: vendor.Configuration,
+        *,
+        deadline: float = DEADLINE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         configuration.retries = False  # the journal and `find`, not a blind repeat, settle a lost answer
         if urlsplit(configuration.host).hostname in {"127.0.0.1", "localhost", "::1"}:
@@ -102,17 +113,28 @@ class Client:
 
     def close(self) -> None:
         """Close pooled connections."""
+        pools = self._api.rest_client.pool_manager.pools
+        for key in pools.keys():  # noqa: SIM118 - urllib3's container cannot be iterated
+            pools[key].close()  # dropping a pool leaves its connections to the garbage collector
         self._api.rest_client.close()
 
     def json(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: object = None, media_type: str = ""
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        media_type: str = "",
     ) -> Json:
         """The decoded answer. Raises a TargetError that fits the status, or UnreachableError when there was no answer."""
         answer = self._call(method, path, query or {}, body, media_type, "application/json")
         try:
             decoded = json.loads(answer)
         except ValueError as fault:
-            raise TargetError(f"{self.server} does not answer in JSON: is it the address of a Kubernetes API?") from fault
+            raise TargetError(
+                f"{self.server} does not answer in JSON: is it the address of a Kubernetes API?"
+            ) from fault
         if not isinstance(decoded, dict):
             raise TargetError(f"{self.server} answered {method} {path} with something that is no object")
         return decoded
@@ -121,41 +143,58 @@ class Client:
         """A plain answer, such as a log; bytes that are no UTF-8 are replaced."""
         return self._call("GET", path, query or {}, None, "", "*/*").decode(errors="replace")
 
-    def _call(self, method: str, path: str, query: Mapping[str, str], body: object, media_type: str, accept: str) -> bytes:  # noqa: PLR0913, PLR0917 - the parts of a request
-        headers = {"Accept": accept} | ({"Content-Type": media_type or "application/json"} if body is not None else {})
+    def _call(
+        self, method: str, path: str, query: Mapping[str, str], body: object, media_type: str, accept: str
+    ) -> bytes:
+        headers = {"Accept": accept} | (
+            {"Content-Type": media_type or "application/json"} if body is not None else {}
+        )
         request = self._api.param_serialize(
-            method, path, query_params=list(query.items()), header_params=headers, body=body, auth_settings=["BearerToken"]
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
         )
         end = self._clock() + self._deadline
         try:
             answer = self._api.call_api(*request, _request_timeout=self._deadline).response
             try:
                 content_bytes = self._read(answer, end)
-            finally:
                 answer.release_conn()
+            finally:
+                # A connection whose answer was not read to its end is not used again.
+                answer.close()
         except vendor.ApiException as fault:
             # Status 0: the vendor's word for TLS that failed.
-            raise UnreachableError(f"{self.server}: {_first_line(fault.reason)}; check the certificate authority") from fault
+            raise UnreachableError(
+                f"{self.server}: {_first_line(fault.reason)}; check the certificate authority"
+            ) from fault
         except urllib3.exceptions.HTTPError as fault:
             raise UnreachableError(
                 f"{self.server} gave no answer to {method} {path} within {self._deadline:g} s ({type(fault).__name__}): "
                 "check that the cluster runs and can be reached from here"
             ) from fault
         if not 200 <= answer.status < 300:
-            raise _refusal(self.server, method, path, answer.status, content_bytes, answer.headers.get("Retry-After"))
+            raise _refusal(
+                self.server, method, path, answer.status, content_bytes, answer.headers.get("Retry-After")
+            )
         return content_bytes
 
     def _read(self, answer: Any, end: float) -> bytes:  # noqa: ANN401 - urllib3's response, untyped by the vendor
         """The body; a server that drips it is cut off at the deadline."""
         parts: list[bytes] = []
         size = 0
-        while part := answer.read(_CHUNK):
+        while part := answer.read1(_CHUNK):
             parts.append(part)
             size += len(part)
             if self._clock() > end:
                 raise urllib3.exceptions.ReadTimeoutError(answer, None, "the answer took too long")
             if size > _MOST_BYTES:
-                raise TargetError(f"{self.server} sent more than {_MOST_BYTES} bytes: ask for less with a selector or a limit")
+                raise TargetError(
+                    f"{self.server} sent more than {_MOST_BYTES} bytes: ask for less with a selector or a limit"
+                )
         return b"".join(parts)
 
 
@@ -163,16 +202,22 @@ def _first_line(text: object) -> str:
     return str(text).strip().partition("\n")[0][:300]
 
 
-def _refusal(server: str, method: str, path: str, code: int, body: bytes, retry_after: str | None) -> TargetError:  # noqa: PLR0913, PLR0917 - the parts of an answer
+def _refusal(
+    server: str, method: str, path: str, code: int, body: bytes, retry_after: str | None
+) -> TargetError:
     """The TargetError of a status code, with the server's own words and what to do."""
     said, field = _status_of(body)
     about = f"{method} {path}: {said or code}"
     if field:
-        return FieldConflictError(f"{about}; another manager owns the field: agree on one owner, then sign again", field)
+        return FieldConflictError(
+            f"{about}; another manager owns the field: agree on one owner, then sign again", field
+        )
     if code == 429:
         seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
         return RateLimitedError(f"{about}; the cluster asks for fewer requests", seconds)
-    kind, advice = _ADVICE.get(code, (TargetError, f"(HTTP {code}) correct the object, or look into the API server's log"))
+    kind, advice = _ADVICE.get(
+        code, (TargetError, f"(HTTP {code}) correct the object, or look into the API server's log")
+    )
     if kind is UnauthorizedError:
         return UnauthorizedError(f"{server} does not accept the credential: {advice}")
     return kind(f"{about}; {advice}")

@@ -63,9 +63,13 @@ class LiveCluster:
             try:
                 listed = self._client.json("GET", base).get("resources") or []
             except NotFoundError as fault:
-                raise NotFoundError(f"the cluster does not serve {api_version}: install what defines {kind}, or correct it") from fault
+                raise NotFoundError(
+                    f"the cluster does not serve {api_version}: install what defines {kind}, or correct it"
+                ) from fault
             self._served[api_version] = [
-                Served(api_version, row["kind"], row["name"], bool(row["namespaced"])) for row in listed if "/" not in row["name"]
+                Served(api_version, row["kind"], row["name"], bool(row["namespaced"]))
+                for row in listed
+                if "/" not in row["name"]
             ]
         for found in self._served[api_version]:
             if found.kind == kind:
@@ -85,7 +89,13 @@ class LiveCluster:
             return None
 
     def listed(
-        self, api_version: str, kind: str, namespace: str = "", *, chosen: Mapping[str, str] = {}, most: int = 1000
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str = "",
+        *,
+        chosen: Mapping[str, str] = {},
+        most: int = 1000,
     ) -> list[Json]:
         """The objects of a kind, in all namespaces without one, page by page up to `most`; `chosen` holds labelSelector, fieldSelector."""
         path = self.served(api_version, kind).path(namespace)
@@ -131,8 +141,19 @@ class LiveCluster:
 
     def merge(self, served: Served, namespace: str, name: str, patch: Json) -> Json:
         """A JSON merge patch as `countersign`; with metadata.resourceVersion in it, only if the object has not moved."""
-        return self._client.json("PATCH", served.path(namespace, name), query={"fieldManager": MANAGER}, body=patch, media_type=MERGE)
+        return self._client.json(
+            "PATCH",
+            served.path(namespace, name),
+            query={"fieldManager": MANAGER},
+            body=patch,
+            media_type=MERGE,
+        )
 
 
 def _moment(event: Json) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+    return str(
+        event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"].get("creationTimestamp")
+        or ""
+    )

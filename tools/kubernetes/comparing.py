@@ -13,7 +13,9 @@ from decimal import Decimal
 _QUANTITY = re.compile(r"^([+-]?[0-9.]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$")
 _POWERS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
-_QUANTITIES = frozenset({"limits", "requests", "hard", "capacity", "averageValue", "value", "sizeLimit", "storage", "min", "max"})
+_QUANTITIES = frozenset(
+    {"limits", "requests", "hard", "capacity", "averageValue", "value", "sizeLimit", "storage", "min", "max"}
+)
 _LEFT_OUT = frozenset({
     "hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly", "paused", "publishNotReadyAddresses",
     "minReadySeconds", "initialDelaySeconds", "hostPort", "nodePort", "immutable",

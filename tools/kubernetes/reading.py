@@ -15,7 +15,17 @@ from tools.tool import Nothing, ToolRefusedError
 
 Json = dict[str, Any]
 Manifest = Mapping[str, JsonValue]
-_METADATA = ("name", "namespace", "uid", "labels", "annotations", "creationTimestamp", "generation", "resourceVersion", "ownerReferences")
+_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "labels",
+    "annotations",
+    "creationTimestamp",
+    "generation",
+    "resourceVersion",
+    "ownerReferences",
+)
 _MOST_LOG = 64 * 2**10
 
 
@@ -105,7 +115,9 @@ class PodUsage(Word):
     pod: str
     cpu_millicores: int
     memory_bytes: int
-    rehearsal: bool = Field(default=False, description="True when the figures are the sandbox's, not measured")
+    rehearsal: bool = Field(
+        default=False, description="True when the figures are the sandbox's, not measured"
+    )
 
 
 class Metrics(Word):
@@ -177,7 +189,9 @@ def _plain(manifest: Json) -> Json:
 
 def _refuse_secrets(kind: str) -> None:
     if kind.strip().lower() in {"secret", "secretlist", "secrets"}:
-        raise ToolRefusedError("secrets-are-not-read", "Secrets are never read.", "Ask for the object that uses it instead.")
+        raise ToolRefusedError(
+            "secrets-are-not-read", "Secrets are never read.", "Ask for the object that uses it instead."
+        )
 
 
 class Reads:
@@ -190,7 +204,11 @@ class Reads:
         """Raises ToolRefusedError for Secrets, TargetError."""
         _refuse_secrets(asked.kind)
         found = self._cluster.listed(
-            asked.api_version, asked.kind, asked.namespace or "", chosen={"labelSelector": asked.label_selector}, most=asked.limit + 1
+            asked.api_version,
+            asked.kind,
+            asked.namespace or "",
+            chosen={"labelSelector": asked.label_selector},
+            most=asked.limit + 1,
         )
         items = tuple(_plain(item) for item in found[: asked.limit])
         return Resources(items=items, complete=len(found) <= asked.limit)
@@ -225,7 +243,11 @@ class Reads:
         live = self._cluster.get("apps/v1", asked.kind, asked.namespace, asked.name)
         labels = (live["spec"].get("selector") or {}).get("matchLabels") or {}
         selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-        pods = self._cluster.listed("v1", "Pod", asked.namespace, chosen={"labelSelector": selector}) if selector else []
+        pods = (
+            self._cluster.listed("v1", "Pod", asked.namespace, chosen={"labelSelector": selector})
+            if selector
+            else []
+        )
         return _rollout(live, tuple(_pod(pod) for pod in pods))
 
     def application_status(self, asked: ApplicationStatus) -> Application:
@@ -253,7 +275,12 @@ def _event(item: Json) -> EventRow:
         about=f"{involved.get('kind', '')}/{involved.get('name', '')}",
         message=item.get("message") or "",
         count=item.get("count") or 1,
-        last_seen=str(item.get("lastTimestamp") or item.get("eventTime") or item["metadata"].get("creationTimestamp") or ""),
+        last_seen=str(
+            item.get("lastTimestamp")
+            or item.get("eventTime")
+            or item["metadata"].get("creationTimestamp")
+            or ""
+        ),
     )
 
 
@@ -262,7 +289,12 @@ def _usage(item: Json) -> PodUsage:
     cpu = sum((quantity((c.get("usage") or {}).get("cpu", "0")) or 0) for c in containers)
     memory = sum((quantity((c.get("usage") or {}).get("memory", "0")) or 0) for c in containers)
     rehearsal = "countersign/rehearsal" in (item["metadata"].get("labels") or {})
-    return PodUsage(pod=item["metadata"]["name"], cpu_millicores=int(cpu * 1000), memory_bytes=int(memory), rehearsal=rehearsal)
+    return PodUsage(
+        pod=item["metadata"]["name"],
+        cpu_millicores=int(cpu * 1000),
+        memory_bytes=int(memory),
+        rehearsal=rehearsal,
+    )
 
 
 def _pod(pod: Json) -> PodRow:
@@ -277,7 +309,13 @@ def _pod(pod: Json) -> PodRow:
     if not why and blocked.get("status") == "False":
         why = blocked
     reason, message = (why.get("reason", ""), why.get("message", "")) if not ready else ("", "")
-    return PodRow(name=pod["metadata"]["name"], phase=status.get("phase", "Unknown"), ready=ready, reason=reason, message=message)
+    return PodRow(
+        name=pod["metadata"]["name"],
+        phase=status.get("phase", "Unknown"),
+        ready=ready,
+        reason=reason,
+        message=message,
+    )
 
 
 def _rollout(live: Json, pods: tuple[PodRow, ...]) -> Rollout:
@@ -297,7 +335,13 @@ def _rollout(live: Json, pods: tuple[PodRow, ...]) -> Rollout:
     elif not observed:
         message = "the controller has not seen the newest version yet"
     return Rollout(
-        desired=desired, updated=updated, ready=ready, available=available, complete=complete, message=message, pods=pods
+        desired=desired,
+        updated=updated,
+        ready=ready,
+        available=available,
+        complete=complete,
+        message=message,
+        pods=pods,
     )
 
 
@@ -311,12 +355,46 @@ def reads(cluster: LiveCluster) -> tuple[ReadTool, ...]:
     """The read tools of this cluster."""
     of = Reads(cluster)
     return (
-        ReadTool("list_resources", "List objects of a kind with spec and status; Secrets are refused.", ListResources, Resources, of.list_resources),
-        ReadTool("get_resource", "Read one object; Secrets are refused.", GetResource, Resource, of.get_resource),
-        ReadTool("list_namespaces", "List namespaces with their labels.", Nothing, Resources, of.list_namespaces),
-        ReadTool("list_events", "List events of a namespace or of one object, oldest first.", ListEvents, Events, of.list_events),
+        ReadTool(
+            "list_resources",
+            "List objects of a kind with spec and status; Secrets are refused.",
+            ListResources,
+            Resources,
+            of.list_resources,
+        ),
+        ReadTool(
+            "get_resource", "Read one object; Secrets are refused.", GetResource, Resource, of.get_resource
+        ),
+        ReadTool(
+            "list_namespaces", "List namespaces with their labels.", Nothing, Resources, of.list_namespaces
+        ),
+        ReadTool(
+            "list_events",
+            "List events of a namespace or of one object, oldest first.",
+            ListEvents,
+            Events,
+            of.list_events,
+        ),
         ReadTool("pod_logs", "Read the last lines of a container's log.", PodLogs, Log, of.pod_logs),
-        ReadTool("pod_metrics", "CPU and memory use of a namespace's pods, where the cluster has metrics.", PodMetrics, Metrics, of.pod_metrics),
-        ReadTool("rollout_status", "How far a workload's rollout is, and why pods are not ready.", RolloutStatus, Rollout, of.rollout_status),
-        ReadTool("application_status", "Sync, health and last operation of an Argo CD Application.", ApplicationStatus, Application, of.application_status),
+        ReadTool(
+            "pod_metrics",
+            "CPU and memory use of a namespace's pods, where the cluster has metrics.",
+            PodMetrics,
+            Metrics,
+            of.pod_metrics,
+        ),
+        ReadTool(
+            "rollout_status",
+            "How far a workload's rollout is, and why pods are not ready.",
+            RolloutStatus,
+            Rollout,
+            of.rollout_status,
+        ),
+        ReadTool(
+            "application_status",
+            "Sync, health and last operation of an Argo CD Application.",
+            ApplicationStatus,
+            Application,
+            of.application_status,
+        ),
     )

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 
 from policies.change import CHANGE_ANNOTATION, CommitSha, Digest, Name, RepoPath, Word, digest_of
-from tools.kubernetes.client import FieldConflictError
 from tools.kubernetes.cluster import LiveCluster
 from tools.kubernetes.comparing import first_difference
 from tools.verbs import Call, ConflictError, Receipt, TargetError, Verb
@@ -50,7 +49,9 @@ def _parsed(kind: type[W], call: Call) -> W:
     try:
         return kind.model_validate(dict(call.arguments))
     except ValidationError as fault:
-        raise TargetError(f"the arguments of {call.verb} are not as its contract says: {fault.errors()[0]['msg']}") from fault
+        raise TargetError(
+            f"the arguments of {call.verb} are not as its contract says: {fault.errors()[0]['msg']}"
+        ) from fault
 
 
 def _object_of(call: Call) -> tuple[Json, str]:
@@ -58,22 +59,32 @@ def _object_of(call: Call) -> tuple[Json, str]:
     arguments = _parsed(ApplyArguments, call)
     data = call.content.get(arguments.object.digest)
     if data is None or digest_of(data) != arguments.object.digest:
-        raise TargetError(f"the bytes of {arguments.object.path} are not those that were signed: nothing was applied")
+        raise TargetError(
+            f"the bytes of {arguments.object.path} are not those that were signed: nothing was applied"
+        )
     try:
         manifest = json.loads(data)
         metadata = manifest["metadata"]
         api_version, kind, name = manifest["apiVersion"], manifest["kind"], metadata["name"]
         mark = (metadata.get("annotations") or {}).get(CHANGE_ANNOTATION)
     except (ValueError, TypeError, KeyError, AttributeError) as fault:
-        raise TargetError(f"{arguments.object.path} is no Kubernetes object with apiVersion, kind and name: {fault!r}") from fault
+        raise TargetError(
+            f"{arguments.object.path} is no Kubernetes object with apiVersion, kind and name: {fault!r}"
+        ) from fault
     if mark != call.change_id:
-        raise TargetError(f"{kind} {name} does not carry {CHANGE_ANNOTATION}: {call.change_id}; sign it with this annotation")
+        raise TargetError(
+            f"{kind} {name} does not carry {CHANGE_ANNOTATION}: {call.change_id}; sign it with this annotation"
+        )
     namespace = metadata.get("namespace", "")
     place = name if (api_version, kind) == ("v1", "Namespace") else namespace
     if namespace != (arguments.namespace or "") and place != arguments.namespace:
-        raise TargetError(f"{kind} {name} is of namespace {namespace!r}, the call says {arguments.namespace!r}")
+        raise TargetError(
+            f"{kind} {name} is of namespace {namespace!r}, the call says {arguments.namespace!r}"
+        )
     if call.destination.cluster is None or (place and place not in call.destination.cluster.namespaces):
-        raise TargetError(f"namespace {place!r} is not in the signed destination: sign a change that names it")
+        raise TargetError(
+            f"namespace {place!r} is not in the signed destination: sign a change that names it"
+        )
     return manifest, namespace
 
 
@@ -86,7 +97,9 @@ class Apply:
     def find(self, call: Call) -> Receipt | None:
         """The receipt when the live object carries this change's mark; it matches when it holds every signed field."""
         manifest, namespace = _object_of(call)
-        live = self._cluster.find(manifest["apiVersion"], manifest["kind"], namespace, manifest["metadata"]["name"])
+        live = self._cluster.find(
+            manifest["apiVersion"], manifest["kind"], namespace, manifest["metadata"]["name"]
+        )
         if live is None:
             return None
         metadata = live["metadata"]
@@ -124,9 +137,9 @@ class Apply:
         """Ask the server, by a dry run, whether applying would change anything: it may only write a value differently."""
         try:
             again = self._cluster.apply(manifest, namespace, dry_run=True)
-        except FieldConflictError as fault:
-            return fault.field
-        except ConflictError:
+        except (
+            ConflictError
+        ):  # another manager holds the field, or the object is no longer one that can be applied
             return difference
         return None if _content(again) == _content(live) else difference
 
@@ -139,7 +152,9 @@ class Apply:
 
 def _content(manifest: Json) -> Json:
     metadata = {key: manifest["metadata"].get(key) for key in ("labels", "annotations", "generation")}
-    return {key: value for key, value in manifest.items() if key not in {"metadata", "status"}} | {"metadata": metadata}
+    return {key: value for key, value in manifest.items() if key not in {"metadata", "status"}} | {
+        "metadata": metadata
+    }
 
 
 class SyncApplication:
@@ -148,7 +163,9 @@ class SyncApplication:
     `perform` waits up to `patience` seconds for the operation's end, so that the read-back says how it ended.
     """
 
-    def __init__(self, cluster: LiveCluster, *, sleep: Callable[[float], None], patience: float = 60.0) -> None:
+    def __init__(
+        self, cluster: LiveCluster, *, sleep: Callable[[float], None], patience: float = 60.0
+    ) -> None:
         self._cluster = cluster
         self._sleep = sleep
         self._patience = patience
@@ -181,7 +198,9 @@ class SyncApplication:
         """Ask for the sync, only of the signed revision and only if no operation is in progress. Raises TargetError."""
         arguments = _parsed(SyncArguments, call)
         if call.destination.cluster is None or arguments.namespace not in call.destination.cluster.namespaces:
-            raise TargetError(f"namespace {arguments.namespace!r} is not in the signed destination: sign a change that names it")
+            raise TargetError(
+                f"namespace {arguments.namespace!r} is not in the signed destination: sign a change that names it"
+            )
         application = self._cluster.get(*APPLICATION, arguments.namespace, arguments.name)
         _refuse_unready(application, arguments)
         operation: Json = {
@@ -193,7 +212,10 @@ class SyncApplication:
         if options:
             # Argo CD takes them from the operation alone; they are part of the signed Application.
             operation["sync"]["syncOptions"] = list(options)
-        patch: Json = {"operation": operation, "metadata": {"resourceVersion": application["metadata"]["resourceVersion"]}}
+        patch: Json = {
+            "operation": operation,
+            "metadata": {"resourceVersion": application["metadata"]["resourceVersion"]},
+        }
         self._cluster.merge(self._cluster.served(*APPLICATION), arguments.namespace, arguments.name, patch)
         self._wait(call)
 
@@ -201,7 +223,11 @@ class SyncApplication:
         waited, pause = 0.0, _FIRST_PAUSE
         while waited < self._patience:
             receipt = self.find(call)
-            if receipt is not None and receipt.facts["phase"] in _ENDED and receipt.facts["sync"] not in {"", "OutOfSync"}:
+            if (
+                receipt is not None
+                and receipt.facts["phase"] in _ENDED
+                and receipt.facts["sync"] not in {"", "OutOfSync"}
+            ):
                 return
             if receipt is not None and receipt.facts["phase"] in {"Failed", "Error"}:
                 return
@@ -210,7 +236,9 @@ class SyncApplication:
 
 
 def _is_ours(operation: Mapping[str, Any], change_id: str, revision: str) -> bool:
-    marks = [entry.get("value") for entry in operation.get("info") or () if entry.get("name") == CHANGE_ANNOTATION]
+    marks = [
+        entry.get("value") for entry in operation.get("info") or () if entry.get("name") == CHANGE_ANNOTATION
+    ]
     return marks == [change_id] and (operation.get("sync") or {}).get("revision") == revision
 
 
@@ -230,15 +258,23 @@ def _refuse_unready(application: Json, arguments: SyncArguments) -> None:
     about = f"Application {arguments.namespace}/{arguments.name}"
     spec, state = application["spec"], (application.get("status") or {}).get("operationState") or {}
     if application.get("operation") or state.get("phase") in {"Running", "Terminating"}:
-        raise ConflictError(f"{about} has an operation in progress: wait for its end, then submit this step again")
+        raise ConflictError(
+            f"{about} has an operation in progress: wait for its end, then submit this step again"
+        )
     if spec.get("sources"):
-        raise ConflictError(f"{about} has several sources: only one source at a full commit SHA can be signed")
+        raise ConflictError(
+            f"{about} has several sources: only one source at a full commit SHA can be signed"
+        )
     if (spec.get("source") or {}).get("targetRevision") != arguments.revision:
         found = (spec.get("source") or {}).get("targetRevision")
-        raise ConflictError(f"{about} follows {found!r}, not the signed commit {arguments.revision}: apply the signed Application first")
+        raise ConflictError(
+            f"{about} follows {found!r}, not the signed commit {arguments.revision}: apply the signed Application first"
+        )
 
 
-def verbs(cluster: LiveCluster, *, sleep: Callable[[float], None], patience: float = 60.0) -> Mapping[str, Verb]:
+def verbs(
+    cluster: LiveCluster, *, sleep: Callable[[float], None], patience: float = 60.0
+) -> Mapping[str, Verb]:
     """`server.verb` -> how it is done on this cluster."""
     return {
         "kubernetes.apply": Apply(cluster),

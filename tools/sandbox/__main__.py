@@ -55,7 +55,9 @@ def listen(port: int) -> socket.socket:
         server.bind((LOOPBACK, port))
     except OSError as fault:
         server.close()
-        raise SandboxFaultError(f"port {port} on {LOOPBACK} cannot be had ({fault.strerror}): choose another, or 0") from fault
+        raise SandboxFaultError(
+            f"port {port} on {LOOPBACK} cannot be had ({fault.strerror}): choose another, or 0"
+        ) from fault
     return server
 
 
@@ -79,13 +81,17 @@ async def serve(told: SandboxSettings) -> None:
         state / "github",
         origin,
         token_file(github_token),
-        GitHubSettings(owner=owner, name=name, default_branch=told.default_branch, collaborators=told.reviewers),
+        GitHubSettings(
+            owner=owner, name=name, default_branch=told.default_branch, collaborators=told.reviewers
+        ),
         Toolbox(state / "github" / "tools", told.search_path, told.terraform, told.provider_mirror),
         step_seconds=told.step_seconds,
     )
     bearer = token_file(cluster_token)
     images = pins_file.load(told.pins).image_table() if told.pins else {}
-    asked = ClusterSettings(state_dir=state / "cluster", token_file=cluster_token, images=images, pod_delay=told.pod_delay)
+    asked = ClusterSettings(
+        state_dir=state / "cluster", token_file=cluster_token, images=images, pod_delay=told.pod_delay
+    )
     cluster = cluster_app.build(asked, github.repository)
     files = tls.certificate(asked.state_dir, cluster_app.utc_now())
     config = state / "kubeconfig"
@@ -117,7 +123,9 @@ async def serve(told: SandboxSettings) -> None:
     github.close()
 
 
-def _server(app: Starlette, listening: socket.socket, *, key: Path | None = None, certificate: Path | None = None) -> _Server:
+def _server(
+    app: Starlette, listening: socket.socket, *, key: Path | None = None, certificate: Path | None = None
+) -> _Server:
     return _Server(
         uvicorn.Config(
             app,

@@ -23,10 +23,14 @@ class SandboxSettings(Word):
     pins: Path | None = Field(default=None, description="pins.toml: the images that the cluster can pull")
     terraform: Path | None = None
     provider_mirror: Path | None = None
-    search_path: str = Field(default="/usr/local/bin:/usr/bin:/bin", description="where git and a step's programs are found")
+    search_path: str = Field(
+        default="/usr/local/bin:/usr/bin:/bin", description="where git and a step's programs are found"
+    )
     step_seconds: float = Field(default=600.0, gt=0, description="the longest that a workflow step may take")
     pod_delay: float = Field(default=0.03, ge=0, description="seconds until a scheduled pod runs")
-    ready_fd: int | None = Field(default=None, description="where the ready line is written; standard output without it")
+    ready_fd: int | None = Field(
+        default=None, description="where the ready line is written; standard output without it"
+    )
     die_with_parent: bool = False
 
 

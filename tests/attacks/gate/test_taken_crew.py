@@ -62,7 +62,9 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]
     reader, writer = os.pipe()
     command = [sys.executable, "-P", "-m", "tools.gate", "--settings-fd", str(reader)]
     fds = (reader, theirs.fileno(), other.fileno())
-    process = subprocess.Popen(command, pass_fds=fds, env={"MARKED": SECRET, "PYTHONPATH": str(ROOT)}, cwd=home)
+    process = subprocess.Popen(
+        command, pass_fds=fds, env={"MARKED": SECRET, "PYTHONPATH": str(ROOT)}, cwd=home
+    )
     settings = GateSettings(
         state_dir=folder, run_id="run-1", profile=ROOT / "policies/profiles/sandbox.toml", rehearsal=True, isolation=confine.isolation(),
         ask_person=False, roles={"devops": theirs.fileno()}, notary_fd=other.fileno(),

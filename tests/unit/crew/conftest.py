@@ -26,5 +26,9 @@ __all__ = ["autogen_agentchat", "crewai", "dbos"]
 
 def pytest_configure(config: object) -> None:
     """Deprecations inside the vendors' own code."""
-    for line in ("ignore::DeprecationWarning:crewai", "ignore::DeprecationWarning:autogen_.*", "ignore::DeprecationWarning:dbos.*"):
+    for line in (
+        "ignore::DeprecationWarning:crewai",
+        "ignore::DeprecationWarning:autogen_.*",
+        "ignore::DeprecationWarning:dbos.*",
+    ):
         config.addinivalue_line("filterwarnings", line)  # type: ignore[attr-defined]

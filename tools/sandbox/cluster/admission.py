@@ -40,7 +40,12 @@ def complete_pod(manifest: Json) -> None:
     account = spec.setdefault("serviceAccountName", "default")
     spec.setdefault("serviceAccount", account)
     spec.setdefault("tolerations", []).extend(
-        {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+        {
+            "key": f"node.kubernetes.io/{state}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 300,
+        }
         for state in ("not-ready", "unreachable")
     )
     spec |= {"priority": 0, "preemptionPolicy": "PreemptLowerPriority"}
@@ -58,7 +63,9 @@ def mount_token(store: Store, manifest: Json) -> None:
     certificate = {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
     sources: list[Json] = [{"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}}]
     sources += [{"configMap": certificate}, {"downwardAPI": {"items": [namespace]}}]
-    spec.setdefault("volumes", []).append({"name": name, "projected": {"sources": sources, "defaultMode": 420}})
+    spec.setdefault("volumes", []).append(
+        {"name": name, "projected": {"sources": sources, "defaultMode": 420}}
+    )
     for container in [*(spec.get("initContainers") or ()), *spec["containers"]]:
         mount = {"name": name, "readOnly": True, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
         container.setdefault("volumeMounts", []).append(mount)
@@ -83,7 +90,9 @@ def warn_template(store: Store, manifest: Json) -> list[str]:
     """The warnings that a workload gets for its pod template; only its pods are refused."""
     spec = manifest.get("spec") or {}
     template = ((spec.get("jobTemplate") or {}).get("spec") or spec).get("template") or {}
-    return _warnings(store, manifest["metadata"]["namespace"], template.get("spec") or {}, template.get("metadata") or {})
+    return _warnings(
+        store, manifest["metadata"]["namespace"], template.get("spec") or {}, template.get("metadata") or {}
+    )
 
 
 def _policy(store: Store, namespace: str) -> NamespacePolicy:

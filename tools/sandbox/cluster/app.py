@@ -27,12 +27,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tools.sandbox.cluster import errors
-from tools.sandbox.cluster.argocd.controller import ArgoCd
+from tools.sandbox.cluster.argocd.controller import APPLICATION, ArgoCd
 from tools.sandbox.cluster.argocd.source import Repositories
 from tools.sandbox.cluster.cluster import Clock, Cluster
 from tools.sandbox.cluster.controllers import budgets, deployments, endpoints, housekeeping
+from tools.sandbox.cluster.controllers.common import POD, PerObject
 from tools.sandbox.cluster.controllers.replicasets import ReplicaSets
-from tools.sandbox.cluster.controllers.sets import Sets
+from tools.sandbox.cluster.controllers.sets import DAEMON_SET, JOB, STATEFUL_SET, Sets
 from tools.sandbox.cluster.errors import ApiError
 from tools.sandbox.cluster.http import discovery
 from tools.sandbox.cluster.http.endpoints import answer
@@ -66,13 +67,30 @@ def read_token(path: Path) -> str:
 def controllers_of(settings: ClusterSettings, repositories: Repositories, cluster: Cluster) -> Loop:
     """All controllers over one cluster."""
     kubelet = Kubelet(settings.images, timedelta(seconds=settings.pod_delay))
-    argocd = ArgoCd(settings, repositories)
-    steps = [argocd.reconcile, housekeeping.reconcile_namespaces, deployments.reconcile, ReplicaSets().reconcile]
-    steps += [Sets().reconcile, kubelet.reconcile, endpoints.reconcile, budgets.reconcile_budgets]
-    return Loop(cluster, [*steps, budgets.reconcile_autoscalers, housekeeping.collect_garbage, housekeeping.forget_events])
+    sets = Sets()
+    return Loop(
+        cluster,
+        [
+            PerObject(APPLICATION, ArgoCd(settings, repositories).step, "argocd-application-controller"),
+            housekeeping.reconcile_namespaces,
+            PerObject(deployments.DEPLOYMENT, deployments.step, deployments.COMPONENT),
+            PerObject(deployments.REPLICA_SET, ReplicaSets().step, "replicaset-controller"),
+            PerObject(STATEFUL_SET, sets.stateful, "statefulset-controller"),
+            PerObject(DAEMON_SET, sets.daemon, "daemonset-controller"),
+            PerObject(JOB, sets.job, "job-controller"),
+            PerObject(POD, kubelet.step, "kubelet"),
+            PerObject(endpoints.SERVICE, endpoints.step, "endpoint-controller"),
+            PerObject(budgets.BUDGET, budgets.budget_step, "controllermanager"),
+            PerObject(budgets.AUTOSCALER, budgets.autoscaler_step, "horizontal-pod-autoscaler"),
+            housekeeping.collect_garbage,
+            housekeeping.forget_events,
+        ],
+    )
 
 
-def build(settings: ClusterSettings, repositories: Callable[[str], Path | None], clock: Clock = utc_now) -> Starlette:
+def build(
+    settings: ClusterSettings, repositories: Callable[[str], Path | None], clock: Clock = utc_now
+) -> Starlette:
     """The application. Opens (or makes) `state_dir/cluster.sqlite`. Raises OSError, OpenTokenError, sqlite3.Error."""
     token = read_token(settings.token_file)
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -98,7 +116,11 @@ def build(settings: ClusterSettings, repositories: Callable[[str], Path | None],
         await asyncio.wait(running)
         cluster.store.close()
 
-    return Starlette(routes=_routes(cluster, token, alive), lifespan=lifespan, exception_handlers={ApiError: _refused})
+    app = Starlette(
+        routes=_routes(cluster, token, alive), lifespan=lifespan, exception_handlers={ApiError: _refused}
+    )
+    app.state.cluster = cluster
+    return app
 
 
 async def _refused(_: Request, fault: Exception) -> Response:

@@ -41,7 +41,8 @@ def _merge_items(live: list[Any], wanted: list[Any], shape: Shape) -> list[Any]:
             order.insert(order.index(before[-1]) + 1 if before else 0, key)
     element = shape.element or ANY
     return [
-        merge(old[key], new[key], element) if key in new and key in old else new.get(key, old.get(key)) for key in order
+        merge(old[key], new[key], element) if key in new and key in old else new.get(key, old.get(key))
+        for key in order
     ]
 
 
@@ -94,7 +95,11 @@ def _held_below(path: Path, held: Paths) -> bool:
 
 def _is_key(path: Path) -> bool:
     """Whether the path is a key field of a list item, which goes only with its item."""
-    return len(path) > 1 and path[-2].startswith("k:") and path[-1].removeprefix("f:") in json.loads(path[-2][2:])
+    return (
+        len(path) > 1
+        and path[-2].startswith("k:")
+        and path[-1].removeprefix("f:") in json.loads(path[-2][2:])
+    )
 
 
 def update(live: Mapping[str, Any], new: Mapping[str, Any], shape: Shape, owner: Owner) -> Owners:

@@ -24,9 +24,18 @@ Json = dict[str, Any]
 Clock = Callable[[], datetime]
 Patch = Literal["apply", "merge", "json", "strategic"]
 _RANDOM = "bcdfghjklmnpqrstvwxz2456789"
-_WITHOUT_GENERATION = frozenset({"v1", "rbac.authorization.k8s.io/v1", "discovery.k8s.io/v1", "autoscaling/v2"})
+_WITHOUT_GENERATION = frozenset(
+    {"v1", "rbac.authorization.k8s.io/v1", "discovery.k8s.io/v1", "autoscaling/v2"}
+)
 _WORKLOADS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob"})
-_SYSTEM_FIELDS = ("uid", "creationTimestamp", "generation", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds")
+_SYSTEM_FIELDS = (
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "selfLink",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,9 @@ class Cluster:
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + "".join(secrets.choice(_RANDOM) for _ in range(5))
         if not metadata.get("name"):
-            raise errors.invalid(kind, "", [rules.required("metadata.name", "name or generateName is required")])
+            raise errors.invalid(
+                kind, "", [rules.required("metadata.name", "name or generateName is required")]
+            )
         admission.namespace_exists(self.store, kind, namespace, metadata["name"])
         if metadata.get("resourceVersion"):
             raise errors.bad_request("resourceVersion should not be set on objects to be created")
@@ -89,7 +100,7 @@ class Cluster:
         self._addressed(kind, namespace, manifest, name)
         return self._update(kind, live, manifest, options, warnings)
 
-    def patch(self, kind: Kind, namespace: str, name: str, how: Patch, body: Any, options: Options) -> Answer:  # noqa: ANN401, PLR0913 - a JSON value; the request's own parts
+    def patch(self, kind: Kind, namespace: str, name: str, how: Patch, body: Any, options: Options) -> Answer:  # noqa: ANN401 - a JSON value; the request's own parts
         """PATCH; `apply` makes the object when it is missing. Raises ApiError."""
         if how == "apply":
             return self._apply(kind, namespace, name, body, options)
@@ -117,17 +128,21 @@ class Cluster:
             options = Options(manager=manager, subresource="status" if "status" in kind.subresources else "")
             self._update(kind, live, copy.deepcopy(live) | {"status": status}, options, [])
 
-    def delete(self, kind: Kind, namespace: str, name: str, *, dry_run: bool = False, orphan: bool = False) -> Json:
+    def delete(
+        self, kind: Kind, namespace: str, name: str, *, dry_run: bool = False, orphan: bool = False
+    ) -> Json:
         """DELETE: the last form. An object with finalizers is only marked; what it owned goes with it unless `orphan`."""
         live = self.get(kind, namespace, name)
         if dry_run:
             return live
         if orphan:
             self._orphan(live["metadata"]["uid"])
-        if live["metadata"].get("finalizers"):
+        namespace_of_others = kind.kind == "Namespace"  # emptied first, by the namespace controller
+        if live["metadata"].get("finalizers") or namespace_of_others:
             if not live["metadata"].get("deletionTimestamp"):
                 mark = {"deletionTimestamp": self.now(), "deletionGracePeriodSeconds": 0}
-                live = self.store.put(kind, live | {"metadata": live["metadata"] | mark})
+                status = {"status": {"phase": "Terminating"}} if namespace_of_others else {}
+                live = self.store.put(kind, live | {"metadata": live["metadata"] | mark} | status)
             return live
         return self.store.delete(kind, namespace, name)
 
@@ -154,24 +169,38 @@ class Cluster:
         merged, owners = apply.apply(base, wanted, _shape(kind), owner, force=options.force)
         return self._store(kind, live, copy.deepcopy(merged), owners, options, [])
 
-    def _update(self, kind: Kind, live: Json, manifest: Json, options: Options, warnings: list[str]) -> Answer:
+    def _update(
+        self, kind: Kind, live: Json, manifest: Json, options: Options, warnings: list[str]
+    ) -> Answer:
         _check_version(kind, live, manifest)
         if "status" in kind.subresources:
             if options.subresource == "status":
                 notes = manifest["metadata"].get("annotations")
-                manifest = copy.deepcopy(live) | ({"status": manifest["status"]} if "status" in manifest else {})
+                manifest = copy.deepcopy(live) | (
+                    {"status": manifest["status"]} if "status" in manifest else {}
+                )
                 manifest["metadata"] |= {"annotations": notes} if notes else {}
             else:
                 manifest = manifest | ({"status": live["status"]} if "status" in live else {})
-        manifest["metadata"] = manifest["metadata"] | {"managedFields": live["metadata"].get("managedFields", [])}
+        manifest["metadata"] = manifest["metadata"] | {
+            "managedFields": live["metadata"].get("managedFields", [])
+        }
         owner = self._owner(kind, "Update", options)
         # Nobody owns a status by writing the rest: it was carried over.
         hidden = {"status"} if "status" in kind.subresources and options.subresource != "status" else set()
-        owners = apply.update(_content(live, hidden), _content(_filled(manifest), hidden), _shape(kind), owner)
+        owners = apply.update(
+            _content(live, hidden), _content(_filled(manifest), hidden), _shape(kind), owner
+        )
         return self._store(kind, live, manifest, owners, options, warnings)
 
-    def _store(  # noqa: PLR0913 - the end of the road: all that was found out on it
-        self, kind: Kind, live: Json | None, manifest: Json, owners: apply.Owners, options: Options, warnings: list[str]
+    def _store(
+        self,
+        kind: Kind,
+        live: Json | None,
+        manifest: Json,
+        owners: apply.Owners,
+        options: Options,
+        warnings: list[str],
     ) -> Answer:
         defaults.fill(manifest)
         if live is None and (status := defaults.initial_status(manifest)) is not None:
@@ -192,7 +221,9 @@ class Cluster:
             return Answer(live, warnings=tuple(warnings))
         if options.dry_run:
             version = {"resourceVersion": live["metadata"]["resourceVersion"]} if live else {}
-            return Answer(manifest | {"metadata": manifest["metadata"] | version}, live is None, tuple(warnings))
+            return Answer(
+                manifest | {"metadata": manifest["metadata"] | version}, live is None, tuple(warnings)
+            )
         if live is not None and metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
             return Answer(self.store.delete(kind, metadata.get("namespace", ""), metadata["name"]))
         return Answer(self.store.put(kind, manifest), live is None, tuple(warnings))
@@ -224,7 +255,9 @@ class Cluster:
         if live is None or _content(live, hidden) != _content(manifest, hidden):
             metadata["generation"] = before.get("generation", 0) + 1
 
-    def _read(self, kind: Kind, body: object, how: Literal["Strict", "Warn", "Ignore"]) -> tuple[Json, list[str]]:
+    def _read(
+        self, kind: Kind, body: object, how: Literal["Strict", "Warn", "Ignore"]
+    ) -> tuple[Json, list[str]]:
         """The body as the server would read it, and warnings. Raises ApiError 400."""
         manifest = _of_kind(kind, body)
         shape = _shape(kind)
@@ -252,7 +285,9 @@ class Cluster:
         return metadata
 
     def _owner(self, kind: Kind, operation: str, options: Options) -> Owner:
-        return Owner(options.manager, operation, kind.api_version, options.subresource, self.now(), frozenset())
+        return Owner(
+            options.manager, operation, kind.api_version, options.subresource, self.now(), frozenset()
+        )
 
 
 def _shape(kind: Kind) -> schema.Shape:
@@ -262,9 +297,14 @@ def _shape(kind: Kind) -> schema.Shape:
 def _of_kind(kind: Kind, body: object) -> Json:
     if not isinstance(body, dict):
         raise errors.bad_request(f"the body is no {kind.kind}: a JSON object is expected")
-    if (body.get("apiVersion", kind.api_version), body.get("kind", kind.kind)) != (kind.api_version, kind.kind):
+    if (body.get("apiVersion", kind.api_version), body.get("kind", kind.kind)) != (
+        kind.api_version,
+        kind.kind,
+    ):
         why = f"does not match the expected {kind.kind} of {kind.api_version}"
-        raise errors.bad_request(f"the object provided ({body.get('kind')} of {body.get('apiVersion')}) {why}")
+        raise errors.bad_request(
+            f"the object provided ({body.get('kind')} of {body.get('apiVersion')}) {why}"
+        )
     return {"apiVersion": kind.api_version, "kind": kind.kind} | body
 
 
@@ -277,7 +317,9 @@ def _appliable(kind: Kind, body: object) -> Json:
         raise errors.bad_request("metadata.managedFields must be nil")
     shape = _shape(kind)
     metadata = manifest.get("metadata", {})
-    about = f"({metadata.get('namespace', '')}/{metadata.get('name', '')}; {kind.api_version}, Kind={kind.kind})"
+    about = (
+        f"({metadata.get('namespace', '')}/{metadata.get('name', '')}; {kind.api_version}, Kind={kind.kind})"
+    )
     faults = [f".{path}: field not declared in schema" for path in validate.unknown_fields(manifest, shape)]
     faults += [fault.typed() for fault in validate.mistyped(manifest, shape)]
     faults += validate.keyless(manifest, shape)
@@ -317,4 +359,8 @@ def _same(live: Json, manifest: Json) -> bool:
 
 def _unsupported(path: str, value: str, allowed: tuple[str, ...]) -> rules.Fault:
     listed = ", ".join(rules.shown(choice) for choice in allowed)
-    return ("FieldValueNotSupported", path, f"Unsupported value: {rules.shown(value)}: supported values: {listed}")
+    return (
+        "FieldValueNotSupported",
+        path,
+        f"Unsupported value: {rules.shown(value)}: supported values: {listed}",
+    )

@@ -22,7 +22,9 @@ def fill(manifest: Json) -> None:
         ("apps/v1", "DaemonSet"): _daemon_set,
         ("batch/v1", "Job"): lambda m: _job(m.setdefault("spec", {})),
         ("batch/v1", "CronJob"): _cron_job,
-        ("autoscaling/v2", "HorizontalPodAutoscaler"): lambda m: _put(m.setdefault("spec", {}), minReplicas=1),
+        ("autoscaling/v2", "HorizontalPodAutoscaler"): lambda m: _put(
+            m.setdefault("spec", {}), minReplicas=1
+        ),
         ("networking.k8s.io/v1", "NetworkPolicy"): lambda m: _network_policy(m.setdefault("spec", {})),
         ("rbac.authorization.k8s.io/v1", "RoleBinding"): _binding,
         ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): _binding,
@@ -52,7 +54,11 @@ def _event(manifest: Json) -> None:
 
 def _deployment(manifest: Json) -> None:
     spec = _put(
-        manifest.setdefault("spec", {}), replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600, strategy={}
+        manifest.setdefault("spec", {}),
+        replicas=1,
+        revisionHistoryLimit=10,
+        progressDeadlineSeconds=600,
+        strategy={},
     )
     strategy = _put(spec["strategy"], type="RollingUpdate")
     if strategy["type"] == "RollingUpdate":
@@ -61,8 +67,17 @@ def _deployment(manifest: Json) -> None:
 
 
 def _stateful_set(manifest: Json) -> None:
-    spec = _put(manifest.setdefault("spec", {}), replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady")
-    _put(spec, updateStrategy={}, persistentVolumeClaimRetentionPolicy={"whenDeleted": "Retain", "whenScaled": "Retain"})
+    spec = _put(
+        manifest.setdefault("spec", {}),
+        replicas=1,
+        revisionHistoryLimit=10,
+        podManagementPolicy="OrderedReady",
+    )
+    _put(
+        spec,
+        updateStrategy={},
+        persistentVolumeClaimRetentionPolicy={"whenDeleted": "Retain", "whenScaled": "Retain"},
+    )
     strategy = _put(spec["updateStrategy"], type="RollingUpdate")
     if strategy["type"] == "RollingUpdate":
         _put(_put(strategy, rollingUpdate={})["rollingUpdate"], partition=0)
@@ -149,7 +164,9 @@ def _container(container: Json) -> None:
         _put(port, protocol="TCP")
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
         if isinstance(container.get(name), dict):
-            probe = _put(container[name], timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
+            probe = _put(
+                container[name], timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3
+            )
             if isinstance(probe.get("httpGet"), dict):
                 _put(probe["httpGet"], path="/", scheme="HTTP")
     resources = container["resources"]
@@ -200,6 +217,7 @@ def qos_class(spec: Json) -> str:
     if not any(r.get("requests") or r.get("limits") for r in resources):
         return "BestEffort"
     full = all(
-        set(r.get("limits") or {}) >= {"cpu", "memory"} and (r.get("requests") or r["limits"]) == r["limits"] for r in resources
+        set(r.get("limits") or {}) >= {"cpu", "memory"} and (r.get("requests") or r["limits"]) == r["limits"]
+        for r in resources
     )
     return "Guaranteed" if full else "Burstable"

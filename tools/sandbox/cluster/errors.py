@@ -72,7 +72,9 @@ def bad_request(message: str) -> ApiError:
 
 def forbidden(kind: Kind, name: str, why: str) -> ApiError:
     """403 by an admission rule."""
-    named = f'{kind.resource} "{name}" is forbidden: {why}' if name else f"{kind.resource} is forbidden: {why}"
+    named = (
+        f'{kind.resource} "{name}" is forbidden: {why}' if name else f"{kind.resource} is forbidden: {why}"
+    )
     return ApiError(403, "Forbidden", named, _about(kind, name))
 
 
@@ -104,14 +106,17 @@ def unsupported_media(accepted: str) -> ApiError:
 
 def method_not_allowed() -> ApiError:
     """405."""
-    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+    return ApiError(
+        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
+    )
 
 
 def field_conflict(conflicts: Iterable[tuple[str, str]]) -> ApiError:
     """409 of server-side apply: (manager as printed, field path) of each conflict."""
     found = list(conflicts)
     causes = [
-        {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": path} for manager, path in found
+        {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": path}
+        for manager, path in found
     ]
     if len(found) == 1:
         message = f"Apply failed with 1 conflict: conflict with {found[0][0]}: {found[0][1]}"
@@ -129,6 +134,12 @@ def field_conflict(conflicts: Iterable[tuple[str, str]]) -> ApiError:
 
 def no_field_manager() -> ApiError:
     """422: server-side apply needs to know who applies."""
-    cause = {"reason": "FieldValueRequired", "message": "Required value: is required for apply patch", "field": "fieldManager"}
+    cause = {
+        "reason": "FieldValueRequired",
+        "message": "Required value: is required for apply patch",
+        "field": "fieldManager",
+    }
     message = f'PatchOptions.meta.k8s.io "" is invalid: fieldManager: {cause["message"]}'
-    return ApiError(422, "Invalid", message, {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause]})
+    return ApiError(
+        422, "Invalid", message, {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause]}
+    )

@@ -136,7 +136,12 @@ FIELD = re.compile(r"^  (optional|repeated|map<\w+, ?([.\w]+)>) ?([.\w]+)? (\w+)
 
 def numbers(root: Path, types: dict[str, Json]) -> None:
     """Add to each field its number in protobuf; `"/name"` marks a message that JSON inlines."""
-    for proto in sorted([*root.glob("api@*/*/*/generated.proto"), *root.glob("apimachinery@*/pkg/apis/meta/v1/generated.proto")]):
+    for proto in sorted(
+        [
+            *root.glob("api@*/*/*/generated.proto"),
+            *root.glob("apimachinery@*/pkg/apis/meta/v1/generated.proto"),
+        ]
+    ):
         package = ".".join(proto.parts[-3:-1])
         for message, body in MESSAGE.findall(proto.read_text()):
             fields = types.get(f"{package}.{message}")
@@ -152,11 +157,20 @@ def numbers(root: Path, types: dict[str, Json]) -> None:
 
 def inlined_numbers(root: Path, types: dict[str, Json]) -> None:
     """Add the messages that JSON inlines, as types of their own with numbers only."""
-    wanted = {shape["inlined"] for fields in types.values() for shape in fields.values() if "inlined" in shape}
-    owners = {shape["inlined"]: fields for fields in types.values() for shape in fields.values() if "inlined" in shape}
+    wanted = {
+        shape["inlined"] for fields in types.values() for shape in fields.values() if "inlined" in shape
+    }
+    owners = {
+        shape["inlined"]: fields
+        for fields in types.values()
+        for shape in fields.values()
+        if "inlined" in shape
+    }
     known = wanted - set(types)
     for name in sorted(known):
-        types[name] = {field: dict(shape) for field, shape in owners[name].items() if not field.startswith("/")}
+        types[name] = {
+            field: dict(shape) for field, shape in owners[name].items() if not field.startswith("/")
+        }
         for shape in types[name].values():
             shape.pop("number", None)
             shape.pop("required", None)
@@ -174,13 +188,19 @@ def main(swagger: str, proto_root: str, crd_folder: str) -> None:
         for gvk in definition.get("x-kubernetes-group-version-kind", ())
     }
     extraction = Extraction(definitions)
-    wanted = [(kind.group, kind.version, kind.kind) for kind in KINDS if "." not in kind.group or "k8s.io" in kind.group]
+    wanted = [
+        (kind.group, kind.version, kind.kind)
+        for kind in KINDS
+        if "." not in kind.group or "k8s.io" in kind.group
+    ]
     kinds = {}
     for group, version, kind in [*wanted, *EXTRA_KINDS]:
         key = f"{group}/{version}/{kind}".removeprefix("/")
         if key in by_kind:
             kinds[key] = extraction.builtin(by_kind[key])
-    kinds["meta.k8s.io/v1/DeleteOptions"] = extraction.builtin("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions")
+    kinds["meta.k8s.io/v1/DeleteOptions"] = extraction.builtin(
+        "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
+    )
     numbers(Path(proto_root), extraction.types)
     inlined_numbers(Path(proto_root), extraction.types)
     for name in ("application", "appproject"):

@@ -19,7 +19,9 @@ Paths = frozenset[Path]
 
 _CONTAINER = object()
 """The value of a path that stands for a map or list itself."""
-_VALUE_STRUCTS = frozenset({"spec", "template", "metadata", "status", "strategy", "updateStrategy", "jobTemplate"})
+_VALUE_STRUCTS = frozenset(
+    {"spec", "template", "metadata", "status", "strategy", "updateStrategy", "jobTemplate"}
+)
 """Structs that exist in every object of their kind: nobody owns the bare struct."""
 
 
@@ -78,7 +80,16 @@ def difference(old: object, new: object, shape: Shape) -> tuple[Paths, Paths]:
     return changed - _NEVER_OWNED, frozenset(before.keys() - after.keys())
 
 
-_SYSTEM = ("name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion")
+_SYSTEM = (
+    "name",
+    "namespace",
+    "creationTimestamp",
+    "selfLink",
+    "uid",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+)
 _NEVER_OWNED: Paths = frozenset(
     {(), ("f:apiVersion",), ("f:kind",), ("f:metadata",), *(("f:metadata", f"f:{name}") for name in _SYSTEM)}
 )
@@ -179,5 +190,7 @@ def owners_of(manifest: Mapping[str, Any]) -> dict[tuple[str, str, str, str], Ow
 
 def entries(owners: Mapping[tuple[str, str, str, str], Owner]) -> list[Json]:
     """The managedFields of these owners: appliers first, then by time and name; nobody who owns nothing."""
-    kept = sorted((o for o in owners.values() if o.paths), key=lambda o: (o.operation, o.time, o.manager, o.subresource))
+    kept = sorted(
+        (o for o in owners.values() if o.paths), key=lambda o: (o.operation, o.time, o.manager, o.subresource)
+    )
     return [owner.entry() for owner in kept]

@@ -45,26 +45,20 @@ class Kubelet:
         self._delay = delay
         self._due: dict[str, datetime] = {}
 
-    def reconcile(self, cluster: Cluster) -> datetime | None:
-        """Take the next step of every pod; when the next one is due."""
-        alive = set()
-        for pod in cluster.store.items(POD):
-            alive.add(pod["metadata"]["uid"])
-            if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:
-                self._step(cluster, pod)
-        self._due = {uid: moment for uid, moment in self._due.items() if uid in alive}
-        return min(self._due.values(), default=None)
-
-    def _step(self, cluster: Cluster, pod: Json) -> None:
+    def step(self, cluster: Cluster, pod: Json) -> datetime | None:
+        """Take the next step of a pod; when the one after it is due."""
+        uid = pod["metadata"]["uid"]
+        if pod["status"]["phase"] in {"Succeeded", "Failed"}:
+            return None
         if not pod["spec"].get("nodeName"):
             self._schedule(cluster, pod)
-            return
-        uid = pod["metadata"]["uid"]
+            return None
         if uid not in self._due and not self._settled(pod):
             self._due[uid] = cluster.clock() + self._delay
         if uid in self._due and cluster.clock() >= self._due[uid]:
             del self._due[uid]
             self._advance(cluster, pod)
+        return self._due.get(uid)
 
     @staticmethod
     def _settled(pod: Json) -> bool:
@@ -84,7 +78,9 @@ class Kubelet:
             why = _UNSCHEDULABLE
             held = condition(pod.get("status", {}), "PodScheduled")
             if held.get("status") != "False":
-                blocked = _condition("PodScheduled", met=False) | {"observedGeneration": pod["metadata"]["generation"]}
+                blocked = _condition("PodScheduled", met=False) | {
+                    "observedGeneration": pod["metadata"]["generation"]
+                }
                 blocked |= {"reason": "Unschedulable", "message": why}
                 _set(cluster, pod, {"conditions": with_condition([], blocked, cluster.now())})
                 event(cluster, pod, "FailedScheduling", why, "default-scheduler", warning=True)
@@ -157,14 +153,28 @@ def _config_fault(cluster: Cluster, pod: Json, container: Json, image_user: int 
     user = merged.get("runAsUser", image_user)
     where = f'(pod: "{pod["metadata"]["name"]}_{pod["metadata"]["namespace"]}({pod["metadata"]["uid"]})", container: {container["name"]})'
     if merged.get("runAsNonRoot") and user == 0:
-        what = "container's runAsUser breaks non-root policy" if "runAsUser" in merged else "container has runAsNonRoot and image will run as root"
+        what = (
+            "container's runAsUser breaks non-root policy"
+            if "runAsUser" in merged
+            else "container has runAsNonRoot and image will run as root"
+        )
         return f"{what} {where}"
-    references = [source for entry in container.get("envFrom") or () for source in entry.items() if source[0] in _SOURCES]
-    references += [s for e in container.get("env") or () for s in (e.get("valueFrom") or {}).items() if s[0] in _SOURCES]
+    references = [
+        source
+        for entry in container.get("envFrom") or ()
+        for source in entry.items()
+        if source[0] in _SOURCES
+    ]
+    references += [
+        s for e in container.get("env") or () for s in (e.get("valueFrom") or {}).items() if s[0] in _SOURCES
+    ]
     for how, reference in references:
         kind = _SOURCES[how]
         name = reference.get("name", "")
-        if not reference.get("optional") and cluster.store.get(kind, pod["metadata"]["namespace"], name) is None:
+        if (
+            not reference.get("optional")
+            and cluster.store.get(kind, pod["metadata"]["namespace"], name) is None
+        ):
             return f'{kind.singular} "{name}" not found'
     return ""
 
@@ -184,14 +194,26 @@ def _status(cluster: Cluster, pod: Json, statuses: list[Json]) -> Json:
     ready = all(status["ready"] for status in statuses)
     running = any("running" in status["state"] for status in statuses)
     unready = " ".join(status["name"] for status in statuses if not status["ready"])
-    why = {} if ready else {"reason": "ContainersNotReady", "message": f"containers with unready status: [{unready}]"}
+    why = (
+        {}
+        if ready
+        else {"reason": "ContainersNotReady", "message": f"containers with unready status: [{unready}]"}
+    )
     held = pod["status"].get("conditions") or []
     conditions: list[Json] = []
-    for kind, met, reason in (("Initialized", True, {}), ("Ready", ready, why), ("ContainersReady", ready, why)):
+    for kind, met, reason in (
+        ("Initialized", True, {}),
+        ("Ready", ready, why),
+        ("ContainersReady", ready, why),
+    ):
         before = [c for c in held if c["type"] == kind]
         conditions += with_condition(before, _condition(kind, met=met) | reason, cluster.now())
     conditions += [c for c in held if c["type"] == "PodScheduled"]
-    status: Json = {"phase": "Running" if running else "Pending", "conditions": conditions, "containerStatuses": statuses}
+    status: Json = {
+        "phase": "Running" if running else "Pending",
+        "conditions": conditions,
+        "containerStatuses": statuses,
+    }
     status |= {"hostIP": ADDRESS, "hostIPs": [{"ip": ADDRESS}]}
     if running:
         address = pod["status"].get("podIP") or _free_address(cluster)
@@ -211,7 +233,11 @@ def _finish(cluster: Cluster, pod: Json) -> None:
     ended = [
         status
         | {"ready": False, "started": False}
-        | {"state": {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now, "startedAt": now}}}
+        | {
+            "state": {
+                "terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now, "startedAt": now}
+            }
+        }
         for status in pod["status"]["containerStatuses"]
     ]
     conditions = pod["status"]["conditions"]

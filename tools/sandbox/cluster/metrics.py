@@ -17,7 +17,18 @@ from tools.sandbox.cluster.kubelet import NODE
 
 Json = dict[str, Any]
 LABEL = {"countersign/rehearsal": "half-of-requests"}
-_UNITS = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+_UNITS = {
+    "n": 1e-9,
+    "u": 1e-6,
+    "m": 1e-3,
+    "": 1,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "P": 1e15,
+    "E": 1e18,
+}
 _UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
 
 
@@ -31,12 +42,17 @@ def quantity(text: str | float) -> float:
 
 def answer(cluster: Cluster, kind: Kind, namespace: str, name: str, test: Callable[[Json], bool]) -> Json:
     """The list, or the one that is named. Raises ApiError 404."""
-    pods = [pod for pod in cluster.store.items(POD, namespace) if pod.get("status", {}).get("phase") == "Running"]
+    pods = [
+        pod for pod in cluster.store.items(POD, namespace) if pod.get("status", {}).get("phase") == "Running"
+    ]
     if kind.kind == "PodMetrics":
         items = [_pod(cluster, pod) for pod in pods if test(pod)]
     else:
         containers = [c["usage"] for pod in pods for c in _pod(cluster, pod)["containers"]]
-        usage = {"cpu": f"{sum(_milli(u['cpu']) for u in containers)}m", "memory": f"{sum(_kibi(u['memory']) for u in containers)}Ki"}
+        usage = {
+            "cpu": f"{sum(_milli(u['cpu']) for u in containers)}m",
+            "memory": f"{sum(_kibi(u['memory']) for u in containers)}Ki",
+        }
         items = [_stamped(cluster, {"name": NODE, "labels": LABEL}) | {"usage": usage}]
     if name:
         found = next((item for item in items if item["metadata"]["name"] == name), None)

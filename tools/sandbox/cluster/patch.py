@@ -33,7 +33,9 @@ def json_patch(live: Json, operations: object) -> Json:
         try:
             root = _operate(root, operation)
         except (KeyError, IndexError, ValueError, TypeError) as fault:
-            message = f"the server rejected our request due to an error in our request: {operation!r}: {fault}"
+            message = (
+                f"the server rejected our request due to an error in our request: {operation!r}: {fault}"
+            )
             raise errors.ApiError(422, "Invalid", message, {}) from fault
     if not isinstance(root, dict):
         raise errors.bad_request("a JSON patch may not replace the object by another kind of value")
@@ -128,8 +130,13 @@ def _strategic_map(live: Json, patch: Json, shape: Shape) -> Json:
             merged.pop(key, None)
         else:
             merged[key] = strategic_merge(merged.get(key), value, shape.child(key))
-    orders = {key.partition("/")[2]: order for key, order in patch.items() if key.startswith("$setElementOrder/")}
-    merged |= {name: _ordered(merged.get(name) or [], order, shape.child(name).merge_key) for name, order in orders.items()}
+    orders = {
+        key.partition("/")[2]: order for key, order in patch.items() if key.startswith("$setElementOrder/")
+    }
+    merged |= {
+        name: _ordered(merged.get(name) or [], order, shape.child(name).merge_key)
+        for name, order in orders.items()
+    }
     return {key: value for key, value in merged.items() if value != [] or key in patch or key in live}
 
 

@@ -72,7 +72,9 @@ def faults(manifest: Json) -> Iterator[Fault]:
         case "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet":
             yield from _workload(spec)
         case "Job":
-            yield from _pod("spec.template.spec", (spec.get("template") or {}).get("spec") or {}, _JOB_POLICIES)
+            yield from _pod(
+                "spec.template.spec", (spec.get("template") or {}).get("spec") or {}, _JOB_POLICIES
+            )
         case "CronJob":
             template = ((spec.get("jobTemplate") or {}).get("spec") or {}).get("template") or {}
             yield from _pod("spec.jobTemplate.spec.template.spec", template.get("spec") or {}, _JOB_POLICIES)
@@ -111,7 +113,11 @@ def _at(value: object, path: tuple[str, ...]) -> object:
 
 
 def _frozen_pod(manifest: Json) -> Json:
-    spec = {key: value for key, value in manifest.get("spec", {}).items() if key not in {"tolerations", "activeDeadlineSeconds"}}
+    spec = {
+        key: value
+        for key, value in manifest.get("spec", {}).items()
+        if key not in {"tolerations", "activeDeadlineSeconds"}
+    }
     for name in ("containers", "initContainers"):
         spec[name] = [{k: v for k, v in c.items() if k != "image"} for c in spec.get(name) or ()]
     return spec
@@ -126,7 +132,11 @@ def _metadata(kind: str, metadata: Json) -> Iterator[Fault]:
     yield from _labels("metadata.labels", metadata.get("labels") or {})
     for key in metadata.get("annotations") or {}:
         if not _LABEL_KEY.match(key.lower()):
-            yield wrong("metadata.annotations", key, "name part must consist of alphanumeric characters, '-', '_' or '.'")
+            yield wrong(
+                "metadata.annotations",
+                key,
+                "name part must consist of alphanumeric characters, '-', '_' or '.'",
+            )
 
 
 def _labels(field: str, labels: Json) -> Iterator[Fault]:
@@ -156,7 +166,9 @@ def _workload(spec: Json) -> Iterator[Fault]:
 _JOB_POLICIES = ("OnFailure", "Never")
 
 
-def _pod(field: str, spec: Json, policies: tuple[str, ...] = ("Always", "OnFailure", "Never")) -> Iterator[Fault]:
+def _pod(
+    field: str, spec: Json, policies: tuple[str, ...] = ("Always", "OnFailure", "Never")
+) -> Iterator[Fault]:
     if not spec.get("containers"):
         yield required(f"{field}.containers")
     if spec.get("restartPolicy", policies[0]) not in policies:
@@ -184,13 +196,23 @@ def _container(field: str, container: Json, volumes: set[str]) -> Iterator[Fault
     for index, port in enumerate(container.get("ports") or ()):
         number = port.get("containerPort", 0)
         if not 0 < number < 65536:
-            yield wrong(f"{field}.ports[{index}].containerPort", number, "must be between 1 and 65535, inclusive")
+            yield wrong(
+                f"{field}.ports[{index}].containerPort", number, "must be between 1 and 65535, inclusive"
+            )
     for index, mount in enumerate(container.get("volumeMounts") or ()):
         if mount.get("name") not in volumes:
-            yield ("FieldValueNotFound", f"{field}.volumeMounts[{index}].name", f"Not found: {shown(mount.get('name'))}")
+            yield (
+                "FieldValueNotFound",
+                f"{field}.volumeMounts[{index}].name",
+                f"Not found: {shown(mount.get('name'))}",
+            )
     context = container.get("securityContext") or {}
     if context.get("privileged") and context.get("allowPrivilegeEscalation") is False:
-        yield wrong(f"{field}.securityContext", context, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
+        yield wrong(
+            f"{field}.securityContext",
+            context,
+            "cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
+        )
 
 
 def _service(spec: Json) -> Iterator[Fault]:
@@ -199,13 +221,19 @@ def _service(spec: Json) -> Iterator[Fault]:
         yield required("spec.ports")
     for index, port in enumerate(ports):
         if not 0 < port.get("port", 0) < 65536:
-            yield wrong(f"spec.ports[{index}].port", port.get("port"), "must be between 1 and 65535, inclusive")
+            yield wrong(
+                f"spec.ports[{index}].port", port.get("port"), "must be between 1 and 65535, inclusive"
+            )
         if len(ports) > 1 and not port.get("name"):
             yield required(f"spec.ports[{index}].name")
     kinds = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
     if spec.get("type", "ClusterIP") not in kinds:
         allowed = ", ".join(shown(kind) for kind in kinds)
-        yield ("FieldValueNotSupported", "spec.type", f"Unsupported value: {shown(spec['type'])}: supported values: {allowed}")
+        yield (
+            "FieldValueNotSupported",
+            "spec.type",
+            f"Unsupported value: {shown(spec['type'])}: supported values: {allowed}",
+        )
 
 
 def _autoscaler(spec: Json) -> Iterator[Fault]:

@@ -98,4 +98,8 @@ def item_key(shape: Shape, item: object) -> tuple[tuple[str, Any], ...]:
     """What identifies an item of a keyed list: ((field, value), ...), sorted, with Kubernetes' defaults."""
     if not isinstance(item, dict):
         return (("", item),)
-    return tuple((key, item.get(key, _KEY_DEFAULTS.get(key))) for key in sorted(shape.keys) if key in item or key in _KEY_DEFAULTS)
+    return tuple(
+        (key, item.get(key, _KEY_DEFAULTS.get(key)))
+        for key in sorted(shape.keys)
+        if key in item or key in _KEY_DEFAULTS
+    )

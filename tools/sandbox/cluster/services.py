@@ -23,7 +23,9 @@ def allocate(kind: Kind, live: Json | None, manifest: Json, store: Store) -> Non
     spec["clusterIPs"] = [spec["clusterIP"]]
     if spec["type"] in {"NodePort", "LoadBalancer"}:
         held = {port["port"]: port.get("nodePort") for port in before.get("ports", ())}
-        taken = {port.get("nodePort") for service in store.items(kind) for port in service["spec"].get("ports", ())}
+        taken = {
+            port.get("nodePort") for service in store.items(kind) for port in service["spec"].get("ports", ())
+        }
         for port in spec.get("ports", ()):
             free = (number for number in _NODE_PORTS if number not in taken)
             port.setdefault("nodePort", held.get(port["port"]) or next(free))

@@ -36,7 +36,10 @@ def certificate(folder: Path, now: datetime) -> Certificate:
         if held.not_valid_after_utc - now > timedelta(days=1):
             return files
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority_key, server_key = (
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
     authority = _authority(authority_key, now)
     files.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     server = _server(server_key, authority, authority_key, now)
@@ -69,7 +72,9 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
 
 
 def _builder(subject: str, key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.CertificateBuilder:
-    builder = x509.CertificateBuilder(issuer_name=_name("countersign rehearsal authority"), subject_name=_name(subject))
+    builder = x509.CertificateBuilder(
+        issuer_name=_name("countersign rehearsal authority"), subject_name=_name(subject)
+    )
     builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + _VALID)
     return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -82,7 +87,10 @@ def _authority(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certifica
 
 
 def _server(
-    key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, signer: ec.EllipticCurvePrivateKey, now: datetime
+    key: ec.EllipticCurvePrivateKey,
+    authority: x509.Certificate,
+    signer: ec.EllipticCurvePrivateKey,
+    now: datetime,
 ) -> x509.Certificate:
     identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = _builder("countersign rehearsal cluster", key, now)

@@ -36,7 +36,13 @@ class Mistyped:
 
     def typed(self) -> str:
         """As the parser of server-side apply says it."""
-        wanted = _TYPED.get(self.scalar, "string") if self.scalar else "list" if self.wanted.startswith("[]") else "map"
+        wanted = (
+            _TYPED.get(self.scalar, "string")
+            if self.scalar
+            else "list"
+            if self.wanted.startswith("[]")
+            else "map"
+        )
         return f".{self.path}: expected {wanted}, got {self.found}"
 
     def __str__(self) -> str:
@@ -84,13 +90,17 @@ def mistyped(value: object, shape: Shape, path: str = "", owner: str = "") -> It
     if shape.type or shape.value:
         name = shape.type.rsplit(".", 1)[-1]
         if not isinstance(value, dict):
-            yield Mistyped(path, owner, _json_type(value), f"v1.{name}" if shape.type else "map[string]string")
+            yield Mistyped(
+                path, owner, _json_type(value), f"v1.{name}" if shape.type else "map[string]string"
+            )
             return
         for key, child in value.items():
             yield from mistyped(child, shape.child(key), f"{path}.{key}" if path else key, name or owner)
     elif shape.element:
         if not isinstance(value, list):
-            element = shape.element.type.rsplit(".", 1)[-1] or _GO.get(shape.element.scalar, shape.element.scalar)
+            element = shape.element.type.rsplit(".", 1)[-1] or _GO.get(
+                shape.element.scalar, shape.element.scalar
+            )
             yield Mistyped(path, owner, _json_type(value), f"[]{element}")
             return
         for child in value:

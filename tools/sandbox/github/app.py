@@ -64,7 +64,7 @@ class GitHub:
         return self.hub.git.path if url.rstrip("/").removesuffix(".git") == here else None
 
 
-def build(  # noqa: PLR0913 - each is one thing the process decides
+def build(
     state: Path,
     origin: str,
     token: str,

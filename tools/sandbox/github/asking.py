@@ -20,6 +20,7 @@ from tools.sandbox.github.hub import Hub
 from tools.sandbox.github.refusal import RefusalError, not_found
 
 REPOSITORY = "/api/v3/repos/{owner}/{repo}"
+T = TypeVar("T")
 W = TypeVar("W", bound=Word)
 
 
@@ -77,11 +78,13 @@ def route(hub: Hub, method: str, path: str, endpoint: Endpoint) -> Route:
     return Route(f"{REPOSITORY}{path}" if not path.startswith("/api/") else path, serve, methods=[method])
 
 
-def page(ask: Ask, items: Sequence[Any], key: str | None = None) -> Answer:
-    """One page of a list, with GitHub's Link header; under `key` with a total count when GitHub wraps it so."""
+def page(
+    ask: Ask, items: Sequence[T], key: str | None = None, show: Callable[[T], Any] = lambda item: item
+) -> Answer:
+    """One page of a list as `show` has it, with GitHub's Link header; wrapped with a total count under `key`."""
     size = min(max(_int(ask.query.get("per_page"), 30), 1), 100)
     number = max(_int(ask.query.get("page"), 1), 1)
-    part = list(items[(number - 1) * size : number * size])
+    part = [show(item) for item in items[(number - 1) * size : number * size]]
     headers = {}
     if number * size < len(items):
         query = urlencode({**ask.query, "per_page": size, "page": number + 1})

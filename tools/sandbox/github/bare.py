@@ -84,7 +84,9 @@ class BareRepository:
         """The repository at `path`, made if it is not there; raises GitFaultError when there is no git."""
         git = shutil.which("git", path=search_path)
         if git is None:
-            raise GitFaultError("git was not found: install git, the sandbox's GitHub keeps a real repository")
+            raise GitFaultError(
+                "git was not found: install git, the sandbox's GitHub keeps a real repository"
+            )
         repository = cls(path, git, search_path)
         if not (path / "HEAD").is_file():
             path.mkdir(parents=True, exist_ok=True)
@@ -98,7 +100,7 @@ class BareRepository:
         return [self.git, "-c", "core.hooksPath=/dev/null", f"--git-dir={self.path}", *arguments]
 
     def run(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
-        """git's standard output. Raises GitFaultError with git's own words."""
+        """Git's standard output. Raises GitFaultError with git's own words."""
         done = subprocess.run(
             self.command(*arguments),
             input=stdin,
@@ -111,7 +113,7 @@ class BareRepository:
         return done.stdout
 
     def line(self, *arguments: str, stdin: bytes = b"") -> str:
-        """git's one-line answer."""
+        """Git's one-line answer."""
         return self.run(*arguments, stdin=stdin).decode().strip()
 
     def refs(self) -> dict[str, str]:
@@ -140,9 +142,12 @@ class BareRepository:
 
     def object(self, kind: str, sha: str) -> bytes:
         """The bytes of one object of that kind. Raises NoSuchObjectError."""
-        if self.kind(sha) != kind:
+        if not _SHA.fullmatch(sha):
             raise NoSuchObjectError("Not Found")
-        return self.run("cat-file", kind, sha)
+        head, _, data = self.run("cat-file", "--batch", stdin=f"{sha}\n".encode()).partition(b"\n")
+        if head.split()[1:2] != [kind.encode()]:
+            raise NoSuchObjectError("Not Found")
+        return data[:-1]
 
     def commit(self, sha: str) -> Commit:
         """One parsed commit. Raises NoSuchObjectError."""
@@ -159,14 +164,18 @@ class BareRepository:
         if self.kind(tree) not in {"tree", "commit"}:
             raise NoSuchObjectError("Not Found")
         flags = ["-r", "-t"] if recursive else []
-        listing = self.run("ls-tree", "-z", "-l", "--full-tree", *flags, tree).decode(errors="surrogateescape")
+        listing = self.run("ls-tree", "-z", "-l", "--full-tree", *flags, tree).decode(
+            errors="surrogateescape"
+        )
         return [_entry(line) for line in listing.split("\0") if line]
 
     def write_blob(self, data: bytes) -> str:
         """Store bytes; the blob's id."""
         return self.line("hash-object", "-w", "--stdin", stdin=data)
 
-    def write_tree(self, base: str | None, changes: Mapping[str, tuple[str, str] | None], scratch: Path) -> str:
+    def write_tree(
+        self, base: str | None, changes: Mapping[str, tuple[str, str] | None], scratch: Path
+    ) -> str:
         """The tree of `base` with path -> (mode, id) set, or removed where None; `scratch` holds the index."""
         index = {"GIT_INDEX_FILE": str(scratch)}
         try:
@@ -176,7 +185,9 @@ class BareRepository:
                 for path, change in changes.items()
             ]
             if lines:
-                self.run("update-index", "-z", "--index-info", stdin="\0".join([*lines, ""]).encode(), env=index)
+                self.run(
+                    "update-index", "-z", "--index-info", stdin="\0".join([*lines, ""]).encode(), env=index
+                )
             return self.run("write-tree", env=index).decode().strip()
         finally:
             scratch.unlink(missing_ok=True)
@@ -208,7 +219,9 @@ class BareRepository:
         except GitFaultError:
             return None
 
-    def history(self, tip: str, *, without: str | None = None, path: str | None = None, limit: int = 250) -> list[str]:
+    def history(
+        self, tip: str, *, without: str | None = None, path: str | None = None, limit: int = 250
+    ) -> list[str]:
         """Commit ids reachable from `tip` and not from `without`, oldest first, at most `limit` newest."""
         revisions = [tip, *([f"^{without}"] if without else [])]
         paths = ["--", path] if path else []

@@ -45,7 +45,9 @@ def get_repository(hub: Hub, _ask: Ask) -> views.Json:
 
 def list_branches(hub: Hub, ask: Ask) -> Answer:
     """Names and tips."""
-    branches = {n.removeprefix("refs/heads/"): s for n, s in hub.git.refs().items() if n.startswith("refs/heads/")}
+    branches = {
+        n.removeprefix("refs/heads/"): s for n, s in hub.git.refs().items() if n.startswith("refs/heads/")
+    }
     shown = [
         {"name": name, "commit": {"sha": sha, "url": f"{hub.api_repo}/commits/{sha}"}, "protected": False}
         for name, sha in branches.items()
@@ -65,7 +67,10 @@ def get_branch(hub: Hub, ask: Ask) -> views.Json:
         "commit": views.commit(hub, hub.git.commit(tip)),
         "_links": {"self": url, "html": f"{hub.html_repo}/tree/{quote(name)}"},
         "protected": False,
-        "protection": {"enabled": False, "required_status_checks": {"contexts": [], "checks": [], "enforcement_level": "off"}},
+        "protection": {
+            "enabled": False,
+            "required_status_checks": {"contexts": [], "checks": [], "enforcement_level": "off"},
+        },
         "protection_url": f"{url}/protection",
     }
 
@@ -138,7 +143,7 @@ def compare(hub: Hub, ask: Ask) -> views.Json:
 
 
 def changed_files(hub: Hub, base: str | None, head: str) -> list[views.Json]:
-    """git's own diff between two commits as GitHub's `diff-entry`s; None stands for the empty tree."""
+    """Git's own diff between two commits as GitHub's `diff-entry`s; None stands for the empty tree."""
     old = base or hub.git.line("hash-object", "-t", "tree", "--stdin")
     flags = ("diff-tree", "-r", "-z", "--find-renames", "--no-commit-id")
     raw = hub.git.run(*flags, "--raw", "--no-abbrev", old, head).decode(errors="surrogateescape").split("\0")

@@ -149,7 +149,9 @@ def create_blob(hub: Hub, ask: Ask) -> Answer:
     """Store bytes."""
     new = ask.parse(NewBlob)
     try:
-        data = new.content.encode() if new.encoding == "utf-8" else base64.b64decode(new.content, validate=False)
+        data = (
+            new.content.encode() if new.encoding == "utf-8" else base64.b64decode(new.content, validate=False)
+        )
     except binascii.Error:
         raise RefusalError(422, "content is not valid Base64", page="/git/blobs#create-a-blob") from None
     sha = hub.git.write_blob(data)
@@ -198,7 +200,9 @@ def create_commit(hub: Hub, ask: Ask) -> Answer:
     if hub.git.kind(new.tree) != "tree":
         raise RefusalError(422, "Tree SHA does not exist", page="/git/commits#create-a-commit")
     if any(hub.git.kind(parent) != "commit" for parent in new.parents):
-        raise RefusalError(422, "Parent SHA does not exist or is not a commit object", page="/git/commits#create-a-commit")
+        raise RefusalError(
+            422, "Parent SHA does not exist or is not a commit object", page="/git/commits#create-a-commit"
+        )
     author = _signature(hub, ask, new.author or new.committer)
     committer = _signature(hub, ask, new.committer or new.author)
     sha = hub.git.write_commit(Commit("", new.tree, new.parents, author, committer, new.message))
@@ -218,7 +222,9 @@ def _entry(hub: Hub, entry: NewEntry, known: set[str]) -> tuple[str, str] | None
             raise RefusalError(422, "GitRPC::BadObjectState", page="/git/trees#create-a-tree")
         return None
     if hub.git.kind(entry.sha) != entry.type:
-        raise RefusalError(422, f"tree.sha {entry.sha} is not a valid {entry.type}", page="/git/trees#create-a-tree")
+        raise RefusalError(
+            422, f"tree.sha {entry.sha} is not a valid {entry.type}", page="/git/trees#create-a-tree"
+        )
     if entry.type != "blob":
         raise RefusalError(422, "the sandbox takes blobs only in a new tree", page="/git/trees#create-a-tree")
     return entry.mode, entry.sha
@@ -234,14 +240,18 @@ def _tree(hub: Hub, sha: str, *, recursive: bool) -> views.Json:
     return {
         "sha": sha,
         "url": f"{hub.api_repo}/git/trees/{sha}",
-        "tree": [line(e.path, e.mode, e.kind, e.sha, e.size) for e in hub.git.entries(sha, recursive=recursive)],
+        "tree": [
+            line(e.path, e.mode, e.kind, e.sha, e.size) for e in hub.git.entries(sha, recursive=recursive)
+        ],
         "truncated": False,
     }
 
 
 def _signature(hub: Hub, ask: Ask, person: Person | None) -> Signature:
     if person is None:
-        return Signature(ask.actor, f"{ask.actor}@users.noreply.localhost", int(hub.now().timestamp()), "+0000")
+        return Signature(
+            ask.actor, f"{ask.actor}@users.noreply.localhost", int(hub.now().timestamp()), "+0000"
+        )
     moment = person.date or hub.now()
     offset = moment.strftime("%z") or "+0000"
     return Signature(person.name, person.email, int(moment.timestamp()), offset)
@@ -251,4 +261,6 @@ def _well_named(hub: Hub, name: str) -> None:
     try:
         hub.git.run("check-ref-format", name)
     except GitFaultError:
-        raise RefusalError(422, f"{name} is not a valid ref name.", page="/git/refs#create-a-reference") from None
+        raise RefusalError(
+            422, f"{name} is not a valid ref name.", page="/git/refs#create-a-reference"
+        ) from None

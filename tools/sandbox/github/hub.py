@@ -81,7 +81,9 @@ class Hub:
         """The repository's numbers. Present from the first start."""
         identity = self.records.get(Identity, 1)
         if identity is None:
-            raise LookupError("the sandbox's state has no identity record: start it with an empty state folder")
+            raise LookupError(
+                "the sandbox's state has no identity record: start it with an empty state folder"
+            )
         return identity
 
     def moved(self, ref: str, old: str, new: str, actor: str) -> None:

@@ -90,10 +90,15 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 def follow(hub: Hub, moved: Moved) -> None:
     """What a moved branch means for pull requests: a new head, or merged because the base now holds the head."""
+    if not moved.ref.startswith("refs/heads/") or moved.new == MISSING:
+        return
     branch = moved.ref.removeprefix("refs/heads/")
-    for pull in hub.open_pulls():
-        if branch == pull.head and moved.ref.startswith("refs/heads/"):
-            pull = hub.records.put(pull.model_copy(update={"head_sha": moved.new, "updated_at": hub.timestamp()}))  # noqa: PLW2901
+    for held in hub.open_pulls():
+        pull = held
+        if branch == pull.head:
+            pull = hub.records.put(
+                held.model_copy(update={"head_sha": moved.new, "updated_at": hub.timestamp()})
+            )
             publish_refs(hub, pull)
         if branch == pull.base and hub.git.is_ancestor(pull.head_sha, moved.new):
             _mark_merged(hub, pull, moved.new)
@@ -107,7 +112,9 @@ def publish_refs(hub: Hub, pull: Pull) -> None:
     base = hub.git.tip(pull.base)
     tree = hub.git.merged_tree(base, pull.head_sha) if base else None
     if base and tree:
-        who = Signature(pull.author, f"{pull.author}@users.noreply.localhost", int(hub.now().timestamp()), "+0000")
+        who = Signature(
+            pull.author, f"{pull.author}@users.noreply.localhost", int(hub.now().timestamp()), "+0000"
+        )
         message = f"Merge {pull.head_sha} into {base}"
         merged = hub.git.write_commit(Commit("", tree, (base, pull.head_sha), who, who, message))
         _put_ref(hub, refs, f"{prefix}/merge", merged)
@@ -145,10 +152,14 @@ def open_pull(hub: Hub, ask: Ask) -> Answer:
         raise invalid("PullRequest", "base", "invalid")
     if any(pull.head == head and pull.base == new.base for pull in hub.open_pulls()):
         text = f"A pull request already exists for {hub.settings.owner}:{head}."
-        raise RefusalError(422, "Validation Failed", [{"resource": "PullRequest", "code": "custom", "message": text}])
+        raise RefusalError(
+            422, "Validation Failed", [{"resource": "PullRequest", "code": "custom", "message": text}]
+        )
     if hub.git.is_ancestor(head_sha, base_sha):
         text = f"No commits between {new.base} and {head}"
-        raise RefusalError(422, "Validation Failed", [{"resource": "PullRequest", "code": "custom", "message": text}])
+        raise RefusalError(
+            422, "Validation Failed", [{"resource": "PullRequest", "code": "custom", "message": text}]
+        )
     now = hub.timestamp()
     pull = hub.records.put(
         Pull(
@@ -249,7 +260,7 @@ def create_review(hub: Hub, ask: Ask) -> views.Json:
         id=hub.records.next_id(Review, Comment),
         pull=pull.id,
         author=ask.actor,
-        state=_STATES[new.event],  # type: ignore[arg-type] # the table's values are the states
+        state=_STATES[new.event],
         body=new.body,
         commit=new.commit_id or pull.head_sha,
         submitted_at=hub.timestamp(),
@@ -299,7 +310,13 @@ def merge(hub: Hub, ask: Ask) -> views.Json:
 
 def _mark_merged(hub: Hub, pull: Pull, commit: str) -> None:
     now = hub.timestamp()
-    changes = {"state": "closed", "closed_at": now, "merged_at": now, "updated_at": now, "merge_commit": commit}
+    changes = {
+        "state": "closed",
+        "closed_at": now,
+        "merged_at": now,
+        "updated_at": now,
+        "merge_commit": commit,
+    }
     hub.records.put(pull.model_copy(update=changes))
 
 

@@ -114,7 +114,7 @@ class Annotation(Word):
 
 
 class Job(Record):
-    """One job of a run."""
+    """One job of a run; `hollow` once a step was rehearsed whose product later steps would need."""
 
     run: int
     key: str
@@ -126,6 +126,7 @@ class Job(Record):
     completed_at: str | None = None
     steps: tuple[Step, ...] = ()
     annotations: tuple[Annotation, ...] = ()
+    hollow: bool = False
 
 
 class Artifact(Record):

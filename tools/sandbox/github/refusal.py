@@ -14,9 +14,7 @@ DOCUMENTATION = "https://docs.github.com/rest"
 class RefusalError(Exception):
     """One refusal: status, message and, for 422, what is wrong with which field."""
 
-    def __init__(
-        self, status: int, message: str, errors: Sequence[JsonValue] = (), page: str = ""
-    ) -> None:
+    def __init__(self, status: int, message: str, errors: Sequence[JsonValue] = (), page: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.message = message

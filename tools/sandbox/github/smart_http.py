@@ -27,7 +27,10 @@ def routes(hub: Hub, login: Login) -> list[BaseRoute]:
     root = f"/{hub.settings.full_name}.git"
     return [
         Route(f"{root}/info/refs", partial(_advertise, hub, login), methods=["GET"]),
-        *(Route(f"{root}/{name}", partial(_exchange, hub, login, name), methods=["POST"]) for name in _SERVICES),
+        *(
+            Route(f"{root}/{name}", partial(_exchange, hub, login, name), methods=["POST"])
+            for name in _SERVICES
+        ),
     ]
 
 
@@ -40,7 +43,9 @@ async def _advertise(hub: Hub, login: Login, request: Request) -> Response:
     refs = await _git(hub, request, name, "--http-backend-info-refs", b"")
     banner = f"# service={name}\n".encode()
     body = f"{len(banner) + 4:04x}".encode() + banner + b"0000" + refs
-    return Response(body, headers={"Cache-Control": "no-cache"}, media_type=f"application/x-{name}-advertisement")
+    return Response(
+        body, headers={"Cache-Control": "no-cache"}, media_type=f"application/x-{name}-advertisement"
+    )
 
 
 async def _exchange(hub: Hub, login: Login, name: str, request: Request) -> Response:
@@ -77,7 +82,13 @@ def _announce(hub: Hub, before: dict[str, str], actor: str) -> None:
 
 
 async def _git(hub: Hub, request: Request, name: str, flag: str, data: bytes) -> bytes:
-    command = [*hub.git.command()[:3], _SERVICES[name], "--stateless-rpc", *([flag] if flag else []), str(hub.git.path)]
+    command = [
+        *hub.git.command()[:3],
+        _SERVICES[name],
+        "--stateless-rpc",
+        *([flag] if flag else []),
+        str(hub.git.path),
+    ]
     env = environment(hub.git.search_path)
     if protocol := request.headers.get("git-protocol"):
         env["GIT_PROTOCOL"] = protocol
@@ -89,4 +100,6 @@ async def _git(hub: Hub, request: Request, name: str, flag: str, data: bytes) ->
 
 
 def _ask_for_token() -> Response:
-    return PlainTextResponse("push with the sandbox's token", 401, {"WWW-Authenticate": 'Basic realm="sandbox"'})
+    return PlainTextResponse(
+        "push with the sandbox's token", 401, {"WWW-Authenticate": 'Basic realm="sandbox"'}
+    )

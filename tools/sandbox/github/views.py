@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -30,7 +30,16 @@ starred_url=/starred{/owner}{/repo} subscriptions_url=/subscriptions organizatio
 events_url=/events{/privacy} received_events_url=/received_events
 """
 _ABSENT = ("forks", "forks_count", "stargazers_count", "watchers", "watchers_count", "network_count")
-_OFF = ("fork", "has_projects", "has_wiki", "has_pages", "has_discussions", "has_downloads", "archived", "disabled")
+_OFF = (
+    "fork",
+    "has_projects",
+    "has_wiki",
+    "has_pages",
+    "has_discussions",
+    "has_downloads",
+    "archived",
+    "disabled",
+)
 
 
 def node(kind: str, number: int | str) -> str:
@@ -40,7 +49,7 @@ def node(kind: str, number: int | str) -> str:
 
 def when(who: Signature) -> str:
     """The time of a signature in GitHub's form: UTC."""
-    moment = datetime.fromtimestamp(who.seconds, timezone.utc)
+    moment = datetime.fromtimestamp(who.seconds, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -199,7 +208,11 @@ def commit(hub: Hub, found: Commit) -> Json:
         "author": None,
         "committer": None,
         "parents": [
-            {"sha": parent, "url": f"{hub.api_repo}/commits/{parent}", "html_url": f"{hub.html_repo}/commit/{parent}"}
+            {
+                "sha": parent,
+                "url": f"{hub.api_repo}/commits/{parent}",
+                "html_url": f"{hub.html_repo}/commit/{parent}",
+            }
             for parent in found.parents
         ],
     }

@@ -83,7 +83,7 @@ def test_another_digest_stops_before_there_is_a_role() -> None:
 
 
 @pytest.mark.parametrize("real", [pytest.param(True, marks=needs_terraform), False])
-def test_another_commit_stops_at_once(real: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_another_commit_stops_at_once(real: bool) -> None:
     stopped = _rehearsed(real=real)["another_commit"]
     assert stopped["conclusion"] == "failure"
     assert stopped["steps"]["The commit is the signed one"] == "failure"

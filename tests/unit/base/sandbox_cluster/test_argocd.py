@@ -25,7 +25,11 @@ def without_namespace(manifest: Json) -> Json:
 
 
 WEB = without_namespace(deployment())
-FILES = {"apps/namespace.yaml": as_json(NAMESPACE), "apps/web.yaml": as_json(WEB, CONFIG), "apps/notes.md": "# no manifest"}
+FILES = {
+    "apps/namespace.yaml": as_json(NAMESPACE),
+    "apps/web.yaml": as_json(WEB, CONFIG),
+    "apps/notes.md": "# no manifest",
+}
 
 
 class Shop:
@@ -42,7 +46,11 @@ class Shop:
 
     def application(self, **spec: Any) -> Json:
         source = {"repoURL": URL, "path": "apps", "targetRevision": self.sha} | spec.pop("source", {})
-        wanted = {"project": "default", "source": source, "destination": {"server": SERVER, "namespace": "shop"}}
+        wanted = {
+            "project": "default",
+            "source": source,
+            "destination": {"server": SERVER, "namespace": "shop"},
+        }
         return {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
@@ -56,7 +64,9 @@ class Shop:
         return self.live()
 
     def sync(self, **sync: Any) -> Json:
-        self.world.patch("Application", "shop", {"operation": {"sync": {"revision": self.sha} | sync}}, namespace="argocd")
+        self.world.patch(
+            "Application", "shop", {"operation": {"sync": {"revision": self.sha} | sync}}, namespace="argocd"
+        )
         self.world.settle()
         return self.live()
 
@@ -113,7 +123,9 @@ def test_a_second_sync_finds_nothing_to_do(shop: Shop) -> None:
 def test_another_commit_is_followed_only_when_the_application_names_it(shop: Shop) -> None:
     shop.apply()
     shop.sync()
-    newer = shop.push(FILES | {"apps/web.yaml": as_json(WEB | {"spec": WEB["spec"] | {"replicas": 5}}, CONFIG)})
+    newer = shop.push(
+        FILES | {"apps/web.yaml": as_json(WEB | {"spec": WEB["spec"] | {"replicas": 5}}, CONFIG)}
+    )
     shop.world.settle(400)
     assert shop.state() == ("Synced", "Healthy")
     shop.sha = newer
@@ -155,7 +167,9 @@ def test_what_git_no_longer_has_is_pruned_only_when_asked(shop: Shop) -> None:
     shop.sync()
     shop.sha = shop.push({"apps/namespace.yaml": as_json(NAMESPACE), "apps/web.yaml": as_json(WEB)})
     shop.apply()
-    assert {row["kind"]: row.get("requiresPruning") for row in shop.live()["status"]["resources"]}["ConfigMap"]
+    assert {row["kind"]: row.get("requiresPruning") for row in shop.live()["status"]["resources"]}[
+        "ConfigMap"
+    ]
     assert results(shop.sync())["ConfigMap"] == ("PruneSkipped", "ignored (requires pruning)")
     assert any(item["metadata"]["name"] == "settings" for item in shop.world.all("ConfigMap", "shop"))
     assert results(shop.sync(prune=True))["ConfigMap"] == ("Pruned", "pruned")
@@ -227,7 +241,10 @@ def test_what_a_project_does_not_allow_is_not_even_compared(shop: Shop, what: st
 
 
 KINDS = {
-    "no cluster kinds": (project(clusterResourceWhitelist=[]), "resource :Namespace is not permitted in project acme"),
+    "no cluster kinds": (
+        project(clusterResourceWhitelist=[]),
+        "resource :Namespace is not permitted in project acme",
+    ),
     "a denied cluster kind": (
         project(clusterResourceBlacklist=[{"group": "", "kind": "Namespace"}]),
         "resource :Namespace is not permitted in project acme",
@@ -261,7 +278,9 @@ def test_an_object_for_another_namespace_is_not_synced(tmp_path: Path) -> None:
     shop = Shop(tmp_path, {"apps/x.yaml": as_json(NAMESPACE, stray)})
     shop.world.apply(project())
     shop.apply(project="acme")
-    assert ("SyncFailed", "namespace default is not permitted in project 'acme'") in results(shop.sync()).values()
+    assert ("SyncFailed", "namespace default is not permitted in project 'acme'") in results(
+        shop.sync()
+    ).values()
 
 
 def test_an_unknown_project_is_said(shop: Shop) -> None:
@@ -297,7 +316,9 @@ def test_what_cannot_be_read_is_a_comparison_error(tmp_path: Path, what: str) ->
     status = shop.apply(**spec)["status"]
     assert (status["conditions"][0]["type"], shop.state()) == ("ComparisonError", ("Unknown", "Healthy"))
     assert words in status["conditions"][0]["message"]
-    state = shop.sync(revision=spec.get("source", {}).get("targetRevision", shop.sha))["status"]["operationState"]
+    state = shop.sync(revision=spec.get("source", {}).get("targetRevision", shop.sha))["status"][
+        "operationState"
+    ]
     assert (state["phase"], words in state["message"]) == ("Error", True)
     assert not shop.world.all("Deployment", "shop")
 
@@ -363,7 +384,9 @@ def test_its_finalizer_takes_along_what_it_applied(shop: Shop) -> None:
     shop.world.patch("Application", "shop", finalizers, namespace="argocd")
     shop.world.delete("Application", "shop", "argocd")
     shop.world.settle()
-    assert shop.world.cluster.store.get(BY_KIND["argoproj.io/v1alpha1", "Application"], "argocd", "shop") is None
+    assert (
+        shop.world.cluster.store.get(BY_KIND["argoproj.io/v1alpha1", "Application"], "argocd", "shop") is None
+    )
     assert not shop.world.all("Deployment", "shop")
 
 

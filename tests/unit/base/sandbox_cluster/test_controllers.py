@@ -9,6 +9,7 @@ import pytest
 
 from tests.fakes.served_cluster import NGINX, Clock, World, deployment
 from tools.sandbox.cluster.cluster import Cluster, Options
+from tools.sandbox.cluster.errors import ApiError
 from tools.sandbox.cluster.http.tables import pod_state
 from tools.sandbox.cluster.kinds import BY_KIND
 from tools.sandbox.cluster.loop import Loop, UnsettledError
@@ -53,7 +54,10 @@ def test_a_new_template_rolls_over_within_its_budget(world: World) -> None:
     assert [message.rpartition(" from ")[2] for message in world.events("ScalingReplicaSet")] == [
         "0 to 3", "0 to 1", "3 to 2", "1 to 2", "2 to 1", "2 to 3", "1 to 0",
     ]  # fmt: skip
-    revisions = {s["metadata"]["annotations"]["deployment.kubernetes.io/revision"]: s["spec"]["replicas"] for s in world.all("ReplicaSet")}
+    revisions = {
+        s["metadata"]["annotations"]["deployment.kubernetes.io/revision"]: s["spec"]["replicas"]
+        for s in world.all("ReplicaSet")
+    }
     assert revisions == {"1": 0, "2": 3}
 
 
@@ -71,8 +75,16 @@ def test_recreate_stops_the_old_before_the_new(world: World) -> None:
 
 
 NOT_RUNNING: dict[str, tuple[Json, str, str]] = {
-    "unknown image": (deployment(image="registry.example/nobody/knows:1"), "ImagePullBackOff", "Back-off pulling image"),
-    "unknown image by digest": (deployment(image="registry.example/x@sha256:" + "0" * 64), "ImagePullBackOff", "Back-off"),
+    "unknown image": (
+        deployment(image="registry.example/nobody/knows:1"),
+        "ImagePullBackOff",
+        "Back-off pulling image",
+    ),
+    "unknown image by digest": (
+        deployment(image="registry.example/x@sha256:" + "0" * 64),
+        "ImagePullBackOff",
+        "Back-off",
+    ),
     "root image, no root": (
         deployment(image=f"{NGINX}:1", securityContext={"runAsNonRoot": True}),
         "CreateContainerConfigError",
@@ -84,11 +96,17 @@ NOT_RUNNING: dict[str, tuple[Json, str, str]] = {
         "container's runAsUser breaks non-root policy",
     ),
     "missing config map": (
-        deployment(containers=[{"name": "m", "image": NGINX, "envFrom": [{"configMapRef": {"name": "absent"}}]}]),
+        deployment(
+            containers=[{"name": "m", "image": NGINX, "envFrom": [{"configMapRef": {"name": "absent"}}]}]
+        ),
         "CreateContainerConfigError",
         'configmap "absent" not found',
     ),
-    "no such node": (deployment(nodeSelector={"disk": "fast"}), "Pending", "didn't match Pod's node affinity/selector"),
+    "no such node": (
+        deployment(nodeSelector={"disk": "fast"}),
+        "Pending",
+        "didn't match Pod's node affinity/selector",
+    ),
 }
 
 
@@ -108,12 +126,17 @@ def test_what_keeps_a_pod_from_running(world: World, what: str) -> None:
 RUNNING = {
     "by digest": deployment(image=f"{NGINX}@sha256:" + "b" * 64),
     "by short name": deployment(image="nginx"),
-    "root image with a user": deployment(image=NGINX, securityContext={"runAsNonRoot": True, "runAsUser": 101}),
+    "root image with a user": deployment(
+        image=NGINX, securityContext={"runAsNonRoot": True, "runAsUser": 101}
+    ),
     "container overrules pod": deployment(
-        containers=[{"name": "m", "image": NGINX, "securityContext": {"runAsUser": 5}}], securityContext={"runAsNonRoot": True, "runAsUser": 0}
+        containers=[{"name": "m", "image": NGINX, "securityContext": {"runAsUser": 5}}],
+        securityContext={"runAsNonRoot": True, "runAsUser": 0},
     ),
     "optional config map": deployment(
-        containers=[{"name": "m", "image": NGINX, "envFrom": [{"configMapRef": {"name": "absent", "optional": True}}]}]
+        containers=[
+            {"name": "m", "image": NGINX, "envFrom": [{"configMapRef": {"name": "absent", "optional": True}}]}
+        ]
     ),
 }
 
@@ -128,7 +151,9 @@ def test_what_runs(world: World, what: str) -> None:
 def test_a_refused_pod_is_a_condition_an_event_and_a_warning_never_an_error() -> None:
     world = World()
     world.namespace("web", **RESTRICTED)
-    answer = world.apply(deployment(containers=[{"name": "m", "image": NGINX, "securityContext": {"privileged": True}}]))
+    answer = world.apply(
+        deployment(containers=[{"name": "m", "image": NGINX, "securityContext": {"privileged": True}}])
+    )
     assert answer.warnings[0].startswith('would violate PodSecurity "restricted:latest": privileged')
     world.settle()
     assert not world.all("Pod")
@@ -144,7 +169,9 @@ def test_refused_pods_are_tried_again_ever_more_rarely() -> None:
     world.apply(deployment())
     world.settle(10)
     assert len(world.events("FailedCreate")) == 6
-    world.patch("Namespace", "web", {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}})
+    world.patch(
+        "Namespace", "web", {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}
+    )
     world.settle(10)
     assert states(world) == {"Running"}
     assert not condition(world.get("Deployment", "web"), "ReplicaFailure")
@@ -199,10 +226,12 @@ def test_a_namespace_goes_with_all_it_holds(world: World) -> None:
     world.apply(deployment())
     world.settle()
     world.delete("Namespace", "web")
-    world.cluster.store.put(
-        BY_KIND["v1", "Namespace"], {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "late", "uid": "u", "deletionTimestamp": "x"}}
-    )
+    assert world.get("Namespace", "web")["status"] == {"phase": "Terminating"}
+    with pytest.raises(ApiError, match="because it is being terminated"):
+        world.apply(deployment("late"))
     world.settle()
+    assert not world.all("Pod")
+    assert not world.all("Event")
     assert [item["metadata"]["name"] for item in world.all("Namespace")] == [
         "argocd", "default", "kube-node-lease", "kube-public", "kube-system",
     ]  # fmt: skip
@@ -211,7 +240,9 @@ def test_a_namespace_goes_with_all_it_holds(world: World) -> None:
 def test_a_service_gets_an_address_and_its_ready_pods(world: World) -> None:
     world.apply(deployment())
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "web"}}
-    made = world.apply(service | {"spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}).manifest
+    made = world.apply(
+        service | {"spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}
+    ).manifest
     assert made["spec"]["clusterIP"].startswith("10.96.")
     world.settle()
     (subset,) = world.get("Endpoints", "web")["subsets"]
@@ -221,7 +252,11 @@ def test_a_service_gets_an_address_and_its_ready_pods(world: World) -> None:
 
 def test_a_budget_counts_healthy_pods(world: World) -> None:
     world.apply(deployment())
-    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web", "namespace": "web"}}
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "web", "namespace": "web"},
+    }
     world.apply(budget | {"spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}})
     world.settle()
     status = world.get("PodDisruptionBudget", "web")["status"]
@@ -229,11 +264,19 @@ def test_a_budget_counts_healthy_pods(world: World) -> None:
 
 
 @pytest.mark.parametrize(("lowest", "highest", "replicas"), [(5, 9, 5), (1, 2, 2), (1, 9, 3)])
-def test_an_autoscaler_keeps_replicas_within_bounds(world: World, lowest: int, highest: int, replicas: int) -> None:
+def test_an_autoscaler_keeps_replicas_within_bounds(
+    world: World, lowest: int, highest: int, replicas: int
+) -> None:
     world.apply(deployment())
-    scaler = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web", "namespace": "web"}}
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": "web"},
+    }
     reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
-    world.apply(scaler | {"spec": {"scaleTargetRef": reference, "minReplicas": lowest, "maxReplicas": highest}})
+    world.apply(
+        scaler | {"spec": {"scaleTargetRef": reference, "minReplicas": lowest, "maxReplicas": highest}}
+    )
     world.settle()
     assert len(world.all("Pod")) == replicas
 
@@ -299,7 +342,9 @@ def test_controllers_that_undo_each_other_are_a_named_fault() -> None:
 
     def flip(value: str) -> Any:
         def controller(at: Cluster) -> None:
-            at.patch(kind, "", "web", "merge", {"metadata": {"labels": {"a": value}}}, Options(manager="tester"))
+            at.patch(
+                kind, "", "web", "merge", {"metadata": {"labels": {"a": value}}}, Options(manager="tester")
+            )
 
         return controller
 
@@ -307,3 +352,12 @@ def test_controllers_that_undo_each_other_are_a_named_fault() -> None:
         Loop(cluster, [flip("1"), flip("2")]).settle()
 
 
+def test_one_object_that_cannot_be_reconciled_stops_no_other(world: World) -> None:
+    odd = deployment("odd")
+    odd["metadata"]["name"] = "x" * 250  # a valid name, but one that leaves no room for the ReplicaSet's hash
+    world.apply(odd)
+    world.apply(deployment())
+    world.settle()
+    assert len(world.all("Pod")) == 3
+    (told,) = world.events("ReconcileError")
+    assert "a lowercase RFC 1123 subdomain" in told

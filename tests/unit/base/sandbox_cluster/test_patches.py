@@ -15,7 +15,9 @@ LIVE: dict[str, Any] = {
     "metadata": {"labels": {"a": "1", "b": "2"}, "finalizers": ["x", "y"]},
     "spec": {
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}},
-        "template": {"spec": {"containers": [{"name": "one", "image": "i:1"}, {"name": "two", "image": "i:2"}]}},
+        "template": {
+            "spec": {"containers": [{"name": "one", "image": "i:1"}, {"name": "two", "image": "i:2"}]}
+        },
     },
 }
 CONTAINERS = ("spec", "template", "spec", "containers")
@@ -82,8 +84,16 @@ def containers(*items: Any, **more: Any) -> dict[str, Any]:
 
 
 STRATEGIC: dict[str, tuple[Any, tuple[str | int, ...], Any]] = {
-    "items merge by name": (containers({"name": "two", "image": "i:3"}), (*CONTAINERS, 1), {"name": "two", "image": "i:3"}),
-    "a new item is appended": (containers({"name": "three", "image": "i"}), (*CONTAINERS, 2, "name"), "three"),
+    "items merge by name": (
+        containers({"name": "two", "image": "i:3"}),
+        (*CONTAINERS, 1),
+        {"name": "two", "image": "i:3"},
+    ),
+    "a new item is appended": (
+        containers({"name": "three", "image": "i"}),
+        (*CONTAINERS, 2, "name"),
+        "three",
+    ),
     "an item is deleted": (containers({"name": "one", "$patch": "delete"}), (*CONTAINERS, 0, "name"), "two"),
     "a list is replaced": (containers({"$patch": "replace"}, {"name": "new"}), CONTAINERS, [{"name": "new"}]),
     "null removes": ({"metadata": {"labels": {"a": None}}}, ("metadata", "labels"), {"b": "2"}),
@@ -103,7 +113,11 @@ STRATEGIC: dict[str, tuple[Any, tuple[str | int, ...], Any]] = {
         (*CONTAINERS, 0, "name"),
         "two",
     ),
-    "a map is replaced": ({"metadata": {"labels": {"$patch": "replace", "c": "3"}}}, ("metadata", "labels"), {"c": "3"}),
+    "a map is replaced": (
+        {"metadata": {"labels": {"$patch": "replace", "c": "3"}}},
+        ("metadata", "labels"),
+        {"c": "3"},
+    ),
 }
 
 

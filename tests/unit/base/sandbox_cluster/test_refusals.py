@@ -64,7 +64,9 @@ def test_a_create_is_refused(world: World, what: str) -> None:
     manifest, code, words = ROWS[what]
     deployments = BY_KIND["apps/v1", "Deployment"]
     with pytest.raises(ApiError) as refused:
-        world.cluster.create(deployments, manifest["metadata"]["namespace"], manifest, Options("tester", validation="Strict"))
+        world.cluster.create(
+            deployments, manifest["metadata"]["namespace"], manifest, Options("tester", validation="Strict")
+        )
     status = refused.value.status()
     assert (status["code"], status["status"]) == (code, "Failure")
     assert words in status["message"]
@@ -101,13 +103,15 @@ def test_an_apply_is_refused_in_the_words_of_the_typed_parser(world: World, what
 
 
 def test_an_apply_without_a_manager_is_refused(world: World) -> None:
-    with pytest.raises(ApiError, match="fieldManager: Required value: is required for apply patch"):
+    with pytest.raises(ApiError, match=r"fieldManager: Required value: is required for apply patch"):
         world.apply(deployment(), manager="")
 
 
 def test_unknown_fields_warn_or_are_ignored_when_asked(world: World) -> None:
     manifest = edited(("spec", "replica"), 3)
-    assert world.create(manifest, validation="Warn", dry_run=True).warnings == ('unknown field "spec.replica"',)
+    assert world.create(manifest, validation="Warn", dry_run=True).warnings == (
+        'unknown field "spec.replica"',
+    )
     made = world.create(manifest, validation="Ignore")
     assert made.warnings == ()
     assert "replica" not in made.manifest["spec"]
@@ -115,7 +119,7 @@ def test_unknown_fields_warn_or_are_ignored_when_asked(world: World) -> None:
 
 def test_created_twice(world: World) -> None:
     world.create(deployment())
-    with pytest.raises(ApiError, match='deployments.apps "web" already exists'):
+    with pytest.raises(ApiError, match=r'deployments.apps "web" already exists'):
         world.create(deployment())
 
 
@@ -123,7 +127,12 @@ IMMUTABLE = {
     "Deployment selector": (
         "Deployment",
         "web",
-        {"spec": {"selector": {"matchLabels": {"tier": "x"}}, "template": {"metadata": {"labels": {"tier": "x"}}}}},
+        {
+            "spec": {
+                "selector": {"matchLabels": {"tier": "x"}},
+                "template": {"metadata": {"labels": {"tier": "x"}}},
+            }
+        },
     ),
     "Service address": ("Service", "web", {"spec": {"clusterIP": "10.96.9.9"}}),
     "role of a binding": ("RoleBinding", "web", {"roleRef": {"name": "other"}}),
@@ -135,12 +144,21 @@ def test_what_may_not_change(world: World, what: str) -> None:
     kind, name, change = IMMUTABLE[what]
     world.create(deployment())
     world.create(
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "web"}, "spec": {"ports": [{"port": 80}]}}
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "web", "namespace": "web"},
+            "spec": {"ports": [{"port": 80}]},
+        }
     )
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}
-    binding = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "web", "namespace": "web"}}
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "web", "namespace": "web"},
+    }
     world.create(binding | {"roleRef": role, "subjects": []})
-    with pytest.raises(ApiError, match="field is immutable"):
+    with pytest.raises(ApiError, match=r"field is immutable"):
         world.patch(kind, name, change)
 
 
@@ -151,5 +169,7 @@ def test_a_crd_enumeration_and_its_required_fields(world: World) -> None:
         "metadata": {"name": "shop", "namespace": "argocd"},
         "spec": {"project": "default"},
     }
-    with pytest.raises(ApiError, match=r"Application.argoproj.io \"shop\" is invalid: spec.destination: Required value"):
+    with pytest.raises(
+        ApiError, match=r"Application.argoproj.io \"shop\" is invalid: spec.destination: Required value"
+    ):
         world.create(application)

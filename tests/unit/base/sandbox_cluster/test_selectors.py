@@ -28,7 +28,7 @@ LABELS = {
 
 
 @pytest.mark.parametrize(("text", "expected"), LABELS.items())
-def test_labels(text: str, expected: bool) -> None:  # noqa: FBT001
+def test_labels(text: str, expected: bool) -> None:
     assert by_labels(text)(POD) is expected
 
 
@@ -50,7 +50,7 @@ FIELDS = {
 
 
 @pytest.mark.parametrize(("text", "expected"), FIELDS.items())
-def test_fields(text: str, expected: bool) -> None:  # noqa: FBT001
+def test_fields(text: str, expected: bool) -> None:
     assert by_fields(text)(POD) is expected
 
 

@@ -32,7 +32,9 @@ def with_container(manifest: Json, **fields: Any) -> Json:
 def test_an_applier_owns_what_it_names_and_no_default(world: World) -> None:
     made = world.apply(deployment(), manager="countersign").manifest
     assert container(made)["imagePullPolicy"] == "IfNotPresent"
-    item = managers(made)["countersign"]["f:spec"]["f:template"]["f:spec"]["f:containers"]['k:{"name":"main"}']
+    item = managers(made)["countersign"]["f:spec"]["f:template"]["f:spec"]["f:containers"][
+        'k:{"name":"main"}'
+    ]
     assert set(item) == {".", "f:image", "f:name", "f:ports"}
     assert set(item["f:ports"]) == {'k:{"containerPort":8080,"protocol":"TCP"}'}
 
@@ -139,7 +141,9 @@ def test_items_merge_by_their_key_and_keep_their_places(world: World) -> None:
         "spec": {"template": {"spec": {"containers": [sidecar]}}},
     }
     world.apply(theirs, manager="mesh")
-    made = world.apply(with_container(deployment(), image="docker.io/library/nginx:2"), manager="countersign").manifest
+    made = world.apply(
+        with_container(deployment(), image="docker.io/library/nginx:2"), manager="countersign"
+    ).manifest
     assert [(c["name"], c["image"]) for c in made["spec"]["template"]["spec"]["containers"]] == [
         ("main", "docker.io/library/nginx:2"),
         ("sidecar", "busybox:1"),
@@ -203,7 +207,9 @@ def test_the_status_is_owned_by_whoever_writes_it(world: World) -> None:
     assert "f:status" not in owners["countersign", "Apply", None]
     world.patch("Deployment", "web", {"spec": {"replicas": 4}}, manager="kubectl-scale")
     entries = world.get("Deployment", "web")["metadata"]["managedFields"]
-    assert next(e["fieldsV1"] for e in entries if e["manager"] == "kubectl-scale") == {"f:spec": {"f:replicas": {}}}
+    assert next(e["fieldsV1"] for e in entries if e["manager"] == "kubectl-scale") == {
+        "f:spec": {"f:replicas": {}}
+    }
 
 
 PATHS = {

@@ -11,7 +11,11 @@ CONFIG = BY_KIND["v1", "ConfigMap"]
 
 
 def put(store: Store, name: str, **data: str) -> int:
-    return int(store.put(CONFIG, {"metadata": {"namespace": "web", "name": name}, "data": data})["metadata"]["resourceVersion"])
+    return int(
+        store.put(CONFIG, {"metadata": {"namespace": "web", "name": name}, "data": data})["metadata"][
+            "resourceVersion"
+        ]
+    )
 
 
 def test_every_write_rises_and_is_told() -> None:

@@ -47,7 +47,7 @@ def test_two_processes_share_one_trace_and_one_file(tmp_path: Path) -> None:
     assert parents[("gate", "gate.admit")] == "gate.submit"
     assert parents[("notary", "gate.submit")] == "gate.submit"
     assert "hunter2" not in file.read_text()
-    assert os.stat(file).st_mode & 0o777 == 0o600
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_waterfall_shows_nesting_and_the_denial(tmp_path: Path) -> None:

@@ -52,7 +52,9 @@ def targets(application: Json, manifests: list[Json]) -> list[tuple[Kind, Json]]
         kind = of(manifest)
         if kind is None:
             missing = f"{manifest['apiVersion']} {manifest['kind']}"
-            raise SourceError(f"The Kubernetes API could not find {missing}: this kind is not served in the rehearsal")
+            raise SourceError(
+                f"The Kubernetes API could not find {missing}: this kind is not served in the rehearsal"
+            )
         target = copy.deepcopy(manifest)
         metadata = target.setdefault("metadata", {})
         if kind.namespaced:
@@ -66,7 +68,9 @@ def targets(application: Json, manifests: list[Json]) -> list[tuple[Kind, Json]]
     return found
 
 
-def compare(cluster: Cluster, application: Json, wanted: list[tuple[Kind, Json]], project: Json) -> list[Compared]:
+def compare(
+    cluster: Cluster, application: Json, wanted: list[tuple[Kind, Json]], project: Json
+) -> list[Compared]:
     """Every object that git wants or that bears the application's mark."""
     found = []
     seen = set()
@@ -119,14 +123,20 @@ def differs(live: Json, target: Json) -> bool:
 
 def _plain(manifest: Mapping[str, Any]) -> Json:
     metadata = {key: manifest["metadata"].get(key) or {} for key in ("labels", "annotations")}
-    metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != LAST_APPLIED}
-    return {key: value for key, value in manifest.items() if key not in {"metadata", "status"}} | {"metadata": metadata}
+    metadata["annotations"] = {
+        key: value for key, value in metadata["annotations"].items() if key != LAST_APPLIED
+    }
+    return {key: value for key, value in manifest.items() if key not in {"metadata", "status"}} | {
+        "metadata": metadata
+    }
 
 
 def overall(items: list[Compared]) -> tuple[str, str]:
     """(sync status, health) of the application."""
     sync = "Synced" if all(item.status == "Synced" for item in items) else "OutOfSync"
-    healths = ["Missing" if item.live is None else health_of(item.live) for item in items if item.target is not None]
+    healths = [
+        "Missing" if item.live is None else health_of(item.live) for item in items if item.target is not None
+    ]
     return sync, worst([health for health in healths if health])
 
 

@@ -44,32 +44,31 @@ class ArgoCd:
         self._commits: dict[tuple[str, str], tuple[datetime, str]] = {}
         self._manifests: dict[tuple[str, str], list[Json]] = {}
 
-    def reconcile(self, cluster: Cluster) -> datetime | None:
-        """Take the next step of every Application in Argo CD's namespace; when to ask git again."""
-        for application in cluster.store.items(APPLICATION, self._settings.argocd_namespace):
-            self._reconcile(cluster, application)
-        self._forget(cluster)
-        return min((moment for moment, _ in self._commits.values()), default=None)
-
-    def _forget(self, cluster: Cluster) -> None:
-        self._commits = {key: held for key, held in self._commits.items() if held[0] > cluster.clock()}
-
-    def _reconcile(self, cluster: Cluster, application: Json) -> None:
+    def step(self, cluster: Cluster, application: Json) -> datetime | None:
+        """Take the next step of an Application in Argo CD's namespace; when to ask git again."""
         metadata = application["metadata"]
+        if metadata["namespace"] != self._settings.argocd_namespace:
+            return None
         if metadata.get("deletionTimestamp"):
             _finalize(cluster, application)
-            return
+            return None
+        self._commits = {key: held for key, held in self._commits.items() if held[0] > cluster.clock()}
         if REFRESH in (metadata.get("annotations") or {}):
             url = (application["spec"].get("source") or {}).get("repoURL")
             self._commits = {key: held for key, held in self._commits.items() if key[0] != url}
             annotations = {key: value for key, value in metadata["annotations"].items() if key != REFRESH}
             application = _write(cluster, application, metadata=metadata | {"annotations": annotations})
-        project = cluster.store.get(PROJECT, metadata["namespace"], application["spec"].get("project") or "default")
+        project = cluster.store.get(
+            PROJECT, metadata["namespace"], application["spec"].get("project") or "default"
+        )
         if application.get("operation"):
             application = self._operate(cluster, application, project)
-        state = self._compare(cluster, application, project, application["spec"].get("source", {}).get("targetRevision", ""))
+        state = self._compare(
+            cluster, application, project, application["spec"].get("source", {}).get("targetRevision", "")
+        )
         application = _say(cluster, application, state)
         _automate(cluster, application, state)
+        return min((moment for moment, _ in self._commits.values()), default=None)
 
     def _compare(self, cluster: Cluster, application: Json, project: Json | None, revision: str) -> _State:
         faults = projects.spec_faults(application, project)
@@ -88,7 +87,9 @@ class ArgoCd:
         url = spec["source"]["repoURL"]
         repository = self._repositories(url)
         if repository is None:
-            raise SourceError(f"rpc error: code = Unknown desc = failed to list refs: repository not found: {url}")
+            raise SourceError(
+                f"rpc error: code = Unknown desc = failed to list refs: repository not found: {url}"
+            )
         source = Source(self._settings.git, repository)
         held = self._commits.get((url, revision))
         if held is None:
@@ -126,24 +127,43 @@ class ArgoCd:
 def _finish(cluster: Cluster, application: Json, done: sync.Synced, revision: str) -> Json:
     now, source = cluster.now(), application["spec"].get("source", {})
     running = application["status"]["operationState"]
-    result: Json = {"revision": revision, "source": source} | ({"resources": done.resources} if done.resources else {})
-    ended = json_merge(running, {"phase": done.phase, "message": done.message, "finishedAt": now, "syncResult": result})
+    result: Json = {"revision": revision, "source": source} | (
+        {"resources": done.resources} if done.resources else {}
+    )
+    ended = json_merge(
+        running, {"phase": done.phase, "message": done.message, "finishedAt": now, "syncResult": result}
+    )
     status: Json = application["status"] | {"operationState": ended}
     if done.phase == "Succeeded":
         history = application["status"].get("history") or []
         entry = {"id": history[-1]["id"] + 1 if history else 0, "revision": revision, "source": source}
         entry |= {"deployStartedAt": running["startedAt"], "deployedAt": now}
-        entry |= {"initiatedBy": running["operation"]["initiatedBy"]} if running["operation"].get("initiatedBy") else {}
-        status["history"] = [*history, entry][-(application["spec"].get("revisionHistoryLimit") or _KEPT_HISTORY) :]
+        entry |= (
+            {"initiatedBy": running["operation"]["initiatedBy"]}
+            if running["operation"].get("initiatedBy")
+            else {}
+        )
+        status["history"] = [*history, entry][
+            -(application["spec"].get("revisionHistoryLimit") or _KEPT_HISTORY) :
+        ]
     said = "succeeded" if done.phase == "Succeeded" else f"failed: {done.message}"
-    event(cluster, application, "OperationCompleted", f"Sync operation to {revision} {said}", COMPONENT, warning=said != "succeeded")
+    event(
+        cluster,
+        application,
+        "OperationCompleted",
+        f"Sync operation to {revision} {said}",
+        COMPONENT,
+        warning=said != "succeeded",
+    )
     return _write(cluster, application, operation=None, status=status)
 
 
 def _say(cluster: Cluster, application: Json, state: _State) -> Json:
     """Write how the application stands; `reconciledAt` moves only with the rest."""
     spec, before = application["spec"], application.get("status") or {}
-    status = {key: value for key, value in before.items() if key in {"history", "operationState", "reconciledAt"}}
+    status = {
+        key: value for key, value in before.items() if key in {"history", "operationState", "reconciledAt"}
+    }
     compared = {"source": spec.get("source", {}), "destination": spec["destination"]}
     if spec.get("ignoreDifferences"):
         compared["ignoreDifferences"] = spec["ignoreDifferences"]
@@ -173,7 +193,9 @@ def _say(cluster: Cluster, application: Json, state: _State) -> Json:
 
 def _tell(cluster: Cluster, application: Json, what: str, before: str, after: str) -> None:
     if before != after:
-        event(cluster, application, "ResourceUpdated", f"Updated {what} status: {before} -> {after}", COMPONENT)
+        event(
+            cluster, application, "ResourceUpdated", f"Updated {what} status: {before} -> {after}", COMPONENT
+        )
 
 
 def _automate(cluster: Cluster, application: Json, state: _State) -> None:
@@ -192,7 +214,11 @@ def _automate(cluster: Cluster, application: Json, state: _State) -> None:
     if tried and not (policy.get("selfHeal") and last.get("phase") == "Succeeded"):
         return
     asked: Json = {"revision": state.revision} | ({"prune": True} if policy.get("prune") else {})
-    _write(cluster, application, operation={"initiatedBy": {"automated": True}, "retry": {"limit": 5}, "sync": asked})
+    _write(
+        cluster,
+        application,
+        operation={"initiatedBy": {"automated": True}, "retry": {"limit": 5}, "sync": asked},
+    )
 
 
 def _finalize(cluster: Cluster, application: Json) -> None:

@@ -35,7 +35,9 @@ def _autoscaler(_: Json, status: Json) -> str:
 
 
 def _service(manifest: Json, status: Json) -> str:
-    waits = manifest["spec"].get("type") == "LoadBalancer" and not status.get("loadBalancer", {}).get("ingress")
+    waits = manifest["spec"].get("type") == "LoadBalancer" and not status.get("loadBalancer", {}).get(
+        "ingress"
+    )
     return "Progressing" if waits else "Healthy"
 
 
@@ -52,7 +54,11 @@ def _deployment(manifest: Json, status: Json) -> str:
     if condition(status, "Progressing").get("reason") == "ProgressDeadlineExceeded":
         return "Degraded"
     updated = status.get("updatedReplicas", 0)
-    rolling = updated < spec["replicas"] or status.get("replicas", 0) > updated or status.get("availableReplicas", 0) < updated
+    rolling = (
+        updated < spec["replicas"]
+        or status.get("replicas", 0) > updated
+        or status.get("availableReplicas", 0) < updated
+    )
     return "Progressing" if rolling else "Healthy"
 
 

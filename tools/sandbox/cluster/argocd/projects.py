@@ -20,14 +20,24 @@ def spec_faults(application: Json, project: Json | None) -> list[str]:
     listed = [spec["source"]] if spec.get("source") else spec.get("sources") or []
     urls = [source.get("repoURL", "") for source in listed]
     faults = [
-        f"application repo {url} is not permitted in project '{name}'" for url in urls if not source_permitted(project, url)
+        f"application repo {url} is not permitted in project '{name}'"
+        for url in urls
+        if not source_permitted(project, url)
     ]
     destination = spec["destination"]
     if not spec.get("source") and not spec.get("sources"):
         return ["spec.source.repoURL and either spec.source.path or spec.source.chart are required"]
-    if destination.get("name") not in (None, "", "in-cluster") or destination.get("server", IN_CLUSTER) != IN_CLUSTER:
+    if (
+        destination.get("name") not in (None, "", "in-cluster")
+        or destination.get("server", IN_CLUSTER) != IN_CLUSTER
+    ):
         where = destination.get("name") or destination.get("server")
-        return [*faults, f"there are no clusters with this name: {where}" if destination.get("name") else f'cluster "{where}" not found']
+        return [
+            *faults,
+            f"there are no clusters with this name: {where}"
+            if destination.get("name")
+            else f'cluster "{where}" not found',
+        ]
     if not destination_permitted(project, destination.get("namespace", "")):
         server = destination.get("name") or IN_CLUSTER
         faults.append(
@@ -83,8 +93,13 @@ def kind_permitted(project: Json, kind: Kind) -> bool:
         listed = _listed(spec.get("clusterResourceWhitelist") or [], kind)
         return listed and not _listed(spec.get("clusterResourceBlacklist") or [], kind)
     white = spec.get("namespaceResourceWhitelist")
-    return (white is None or _listed(white, kind)) and not _listed(spec.get("namespaceResourceBlacklist") or [], kind)
+    return (white is None or _listed(white, kind)) and not _listed(
+        spec.get("namespaceResourceBlacklist") or [], kind
+    )
 
 
 def _listed(rows: list[Json], kind: Kind) -> bool:
-    return any(fnmatchcase(kind.group, row.get("group", "")) and fnmatchcase(kind.kind, row.get("kind", "")) for row in rows)
+    return any(
+        fnmatchcase(kind.group, row.get("group", "")) and fnmatchcase(kind.kind, row.get("kind", ""))
+        for row in rows
+    )

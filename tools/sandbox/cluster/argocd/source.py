@@ -19,7 +19,12 @@ Repositories = Callable[[str], Path | None]
 """repoURL -> the bare repository behind it."""
 _REVISION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$")
 _FULL = re.compile(r"^[0-9a-f]{40}$")
-_TOOLS = {"kustomization.yaml": "Kustomize", "kustomization.yml": "Kustomize", "Kustomization": "Kustomize", "Chart.yaml": "Helm"}
+_TOOLS = {
+    "kustomization.yaml": "Kustomize",
+    "kustomization.yml": "Kustomize",
+    "Kustomization": "Kustomize",
+    "Chart.yaml": "Helm",
+}
 _SECONDS = 20
 _MAX_BYTES = 10 * 2**20
 
@@ -40,7 +45,11 @@ class Source:
         wanted = revision or "HEAD"
         if not _REVISION.match(wanted):
             raise SourceError(f"unable to resolve '{revision}' to a commit SHA")
-        names = [wanted] if _FULL.match(wanted) or wanted == "HEAD" else [f"refs/heads/{wanted}", f"refs/tags/{wanted}"]
+        names = (
+            [wanted]
+            if _FULL.match(wanted) or wanted == "HEAD"
+            else [f"refs/heads/{wanted}", f"refs/tags/{wanted}"]
+        )
         for name in names:
             done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}")
             if done.returncode == 0:
@@ -96,7 +105,9 @@ class Source:
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         command = [self._git, "--git-dir", str(self._repository), *arguments]
         try:
-            return subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL)
+            return subprocess.run(
+                command, capture_output=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL
+            )
         except (OSError, subprocess.TimeoutExpired) as fault:
             raise SourceError(f"git could not read {self._repository.name}: {fault}") from fault
 
@@ -108,7 +119,9 @@ def _refuse_tools(source: Json, names: set[str]) -> None:
     asked += [tool for name, tool in _TOOLS.items() if name in names]
     asked += ["Jsonnet"] if any(name.endswith(".jsonnet") for name in names) else []
     if asked:
-        raise SourceError(f"{asked[0]} is not supported in the rehearsal: it reads plain directories of YAML or JSON")
+        raise SourceError(
+            f"{asked[0]} is not supported in the rehearsal: it reads plain directories of YAML or JSON"
+        )
 
 
 def _is_wanted(path: PurePosixPath, options: Json) -> bool:
@@ -130,7 +143,7 @@ def _objects(path: PurePosixPath, content: bytes) -> Iterator[Json]:
         if document is None:
             continue
         if not isinstance(document, dict) or not document.get("kind") or not document.get("apiVersion"):
-            raise SourceError(f'Failed to unmarshal "{path.name}": Object \'Kind\' is missing')
+            raise SourceError(f"Failed to unmarshal \"{path.name}\": Object 'Kind' is missing")
         items = document.get("items")
         if str(document["kind"]).endswith("List") and isinstance(items, list):
             yield from items

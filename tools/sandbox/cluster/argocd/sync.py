@@ -39,14 +39,19 @@ class Synced:
 def run(cluster: Cluster, application: Json, project: Json, items: list[Compared], operation: Json) -> Synced:
     """Apply what git wants. Waves are an order here: the next one does not wait for the health of the one before."""
     asked = operation.get("sync") or {}
-    options = set(asked.get("syncOptions") or (application["spec"].get("syncPolicy") or {}).get("syncOptions") or ())
+    options = set(
+        asked.get("syncOptions") or (application["spec"].get("syncPolicy") or {}).get("syncOptions") or ()
+    )
     chosen = [item for item in items if _is_asked(item, asked.get("resources") or [])]
     refused = [_result(item, "SyncFailed", why) for item in chosen if (why := _fault(project, item))]
     if refused:
         return Synced("Failed", "one or more synchronization tasks are not valid", refused)
     results: list[Json] = []
     if "CreateNamespace=true" in options:
-        results += _make_namespace(cluster, application)
+        try:
+            results += _make_namespace(cluster, application)
+        except ApiError as fault:
+            return Synced("Failed", f"namespace auto creation failed: {fault.message}", results)
     for item in sorted((i for i in chosen if i.target is not None), key=_order):
         try:
             message = apply_one(cluster, item, server_side=_server_side(item, options))
@@ -61,7 +66,10 @@ def run(cluster: Cluster, application: Json, project: Json, items: list[Compared
 
 
 def _is_asked(item: Compared, listed: list[Json]) -> bool:
-    return not listed or any((r.get("group", ""), r["kind"], r["name"]) == (item.kind.group, item.kind.kind, item.name) for r in listed)
+    return not listed or any(
+        (r.get("group", ""), r["kind"], r["name"]) == (item.kind.group, item.kind.kind, item.name)
+        for r in listed
+    )
 
 
 def _fault(project: Json, item: Compared) -> str:
@@ -97,7 +105,9 @@ def apply_one(cluster: Cluster, item: Compared, *, server_side: bool) -> str:
     if server_side:
         cluster.patch(item.kind, item.namespace, item.name, "apply", target, options)
         return f"{named} serverside-applied"
-    target["metadata"]["annotations"][LAST_APPLIED] = json.dumps(item.target, sort_keys=True, separators=(",", ":")) + "\n"
+    target["metadata"]["annotations"][LAST_APPLIED] = (
+        json.dumps(item.target, sort_keys=True, separators=(",", ":")) + "\n"
+    )
     live = cluster.store.get(item.kind, item.namespace, item.name)
     if live is None:
         cluster.create(item.kind, item.namespace, target, options)
@@ -115,7 +125,14 @@ def _make_namespace(cluster: Cluster, application: Json) -> list[Json]:
     managed = (application["spec"].get("syncPolicy") or {}).get("managedNamespaceMetadata") or {}
     metadata |= {key: managed[key] for key in ("labels", "annotations") if managed.get(key)}
     cluster.create(_NAMESPACE, "", {"metadata": metadata}, Options(manager=MANAGER))
-    result = {"group": "", "version": "v1", "kind": "Namespace", "name": name, "namespace": "", "status": "Synced"}
+    result = {
+        "group": "",
+        "version": "v1",
+        "kind": "Namespace",
+        "name": name,
+        "namespace": "",
+        "status": "Synced",
+    }
     return [result | {"message": f"namespace/{name} created", "hookPhase": "Running", "syncPhase": "PreSync"}]
 
 

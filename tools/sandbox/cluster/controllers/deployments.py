@@ -31,13 +31,8 @@ HASH = "pod-template-hash"
 _COUNTED = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
 
 
-def reconcile(cluster: Cluster) -> datetime | None:
-    """Take the next step of every Deployment; when to look again although nothing changes."""
-    due = [_reconcile(cluster, item) for item in cluster.store.items(DEPLOYMENT)]
-    return min((moment for moment in due if moment), default=None)
-
-
-def _reconcile(cluster: Cluster, deployment: Json) -> datetime | None:
+def step(cluster: Cluster, deployment: Json) -> datetime | None:
+    """Take the next step of a Deployment; when to look again although nothing changes."""
     if deployment["metadata"].get("deletionTimestamp"):
         return None
     sets = owned(cluster, REPLICA_SET, deployment)
@@ -62,7 +57,9 @@ def _say_created(cluster: Cluster, deployment: Json, name: str) -> None:
     now = cluster.now()
     progressing = {"type": "Progressing", "status": "True", "lastUpdateTime": now, "lastTransitionTime": now}
     progressing |= {"reason": "NewReplicaSetCreated", "message": f'Created new replica set "{name}"'}
-    cluster.set_status(DEPLOYMENT, deployment, deployment.get("status", {}) | {"conditions": [progressing]}, MANAGER)
+    cluster.set_status(
+        DEPLOYMENT, deployment, deployment.get("status", {}) | {"conditions": [progressing]}, MANAGER
+    )
 
 
 def limits(spec: Json) -> tuple[int, int]:
@@ -97,7 +94,11 @@ def _new_set(cluster: Cluster, deployment: Json, sets: list[Json], template_hash
     labels[HASH] = template_hash
     selector = copy.deepcopy(spec["selector"])
     selector.setdefault("matchLabels", {})[HASH] = template_hash
-    annotations = {_DESIRED: str(spec["replicas"]), _MAXIMUM: str(spec["replicas"] + surge), REVISION: revision}
+    annotations = {
+        _DESIRED: str(spec["replicas"]),
+        _MAXIMUM: str(spec["replicas"] + surge),
+        REVISION: revision,
+    }
     name = f"{metadata['name']}-{template_hash}"
     manifest = {
         "metadata": {
@@ -111,7 +112,13 @@ def _new_set(cluster: Cluster, deployment: Json, sets: list[Json], template_hash
     made = cluster.create(REPLICA_SET, metadata["namespace"], manifest, Options(manager=MANAGER)).manifest
     _annotate(cluster, deployment, revision)
     if replicas:
-        event(cluster, deployment, "ScalingReplicaSet", f"Scaled up replica set {name} from 0 to {replicas}", COMPONENT)
+        event(
+            cluster,
+            deployment,
+            "ScalingReplicaSet",
+            f"Scaled up replica set {name} from 0 to {replicas}",
+            COMPONENT,
+        )
     return made
 
 
@@ -120,7 +127,9 @@ def _renumber(cluster: Cluster, deployment: Json, current: Json, sets: list[Json
     newest = max(_revision(s) for s in sets)
     revision = newest if _revision(current) == newest else newest + 1
     if _revision(current) != revision:
-        current = change(cluster, REPLICA_SET, current, {"metadata": {"annotations": {REVISION: str(revision)}}})
+        current = change(
+            cluster, REPLICA_SET, current, {"metadata": {"annotations": {REVISION: str(revision)}}}
+        )
     _annotate(cluster, deployment, str(revision))
     return current
 
@@ -144,7 +153,9 @@ def _scale(cluster: Cluster, deployment: Json, current: Json, old: list[Json]) -
     if held > wanted:
         _set_replicas(cluster, deployment, current, wanted)
     elif held < wanted:
-        gone = spec["strategy"]["type"] == "RollingUpdate" or not any(s.get("status", {}).get("replicas") for s in old)
+        gone = spec["strategy"]["type"] == "RollingUpdate" or not any(
+            s.get("status", {}).get("replicas") for s in old
+        )
         room = min(wanted - held, wanted + surge - running)
         if gone and room > 0:
             _set_replicas(cluster, deployment, current, held + room)
@@ -174,14 +185,21 @@ def _shrink(cluster: Cluster, deployment: Json, current: Json, old: list[Json], 
 def _set_replicas(cluster: Cluster, deployment: Json, item: Json, replicas: int) -> None:
     before, name = item["spec"]["replicas"], item["metadata"]["name"]
     surge, _ = limits(deployment["spec"])
-    annotations = {_DESIRED: str(deployment["spec"]["replicas"]), _MAXIMUM: str(deployment["spec"]["replicas"] + surge)}
-    change(cluster, REPLICA_SET, item, {"spec": {"replicas": replicas}, "metadata": {"annotations": annotations}})
+    annotations = {
+        _DESIRED: str(deployment["spec"]["replicas"]),
+        _MAXIMUM: str(deployment["spec"]["replicas"] + surge),
+    }
+    change(
+        cluster, REPLICA_SET, item, {"spec": {"replicas": replicas}, "metadata": {"annotations": annotations}}
+    )
     direction = "up" if replicas > before else "down"
     message = f"Scaled {direction} replica set {name} from {before} to {replicas}"
     event(cluster, deployment, "ScalingReplicaSet", message, COMPONENT)
 
 
-def _set_status(cluster: Cluster, deployment: Json, current: Json | None, sets: list[Json]) -> datetime | None:
+def _set_status(
+    cluster: Cluster, deployment: Json, current: Json | None, sets: list[Json]
+) -> datetime | None:
     def total(name: str, of: list[Json]) -> int:
         return sum(s.get("status", {}).get(name, 0) for s in of)
 
@@ -244,13 +262,27 @@ def _progress(
     elif not full and moved and held.get("reason") != "ProgressDeadlineExceeded":
         said = ("ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
     if said:
-        new = {"type": "Progressing", "status": "True", "lastUpdateTime": now, "reason": said[0], "message": said[1]}
+        new = {
+            "type": "Progressing",
+            "status": "True",
+            "lastUpdateTime": now,
+            "reason": said[0],
+            "message": said[1],
+        }
         return with_condition(conditions, new, now), None
     if full or not held or held["status"] == "False":
         return conditions, None
-    deadline = datetime.fromisoformat(held["lastUpdateTime"]) + timedelta(seconds=spec["progressDeadlineSeconds"])
+    deadline = datetime.fromisoformat(held["lastUpdateTime"]) + timedelta(
+        seconds=spec["progressDeadlineSeconds"]
+    )
     if cluster.clock() < deadline:
         return conditions, deadline
     text = f'ReplicaSet "{name}" has timed out progressing.'
-    late = {"type": "Progressing", "status": "False", "lastUpdateTime": now, "reason": "ProgressDeadlineExceeded", "message": text}
+    late = {
+        "type": "Progressing",
+        "status": "False",
+        "lastUpdateTime": now,
+        "reason": "ProgressDeadlineExceeded",
+        "message": text,
+    }
     return with_condition(conditions, late, now), None

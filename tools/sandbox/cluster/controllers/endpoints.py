@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from tools.sandbox.cluster.cluster import Cluster, Options
@@ -17,16 +16,11 @@ ENDPOINTS = BY_KIND["v1", "Endpoints"]
 SLICE = BY_KIND["discovery.k8s.io/v1", "EndpointSlice"]
 
 
-def reconcile(cluster: Cluster) -> datetime | None:
-    """Bring the endpoints of every Service with a selector up to date."""
-    for service in cluster.store.items(SERVICE):
-        if service["spec"].get("selector"):
-            _reconcile(cluster, service)
-    return None
-
-
-def _reconcile(cluster: Cluster, service: Json) -> None:
-    metadata, selector = service["metadata"], service["spec"]["selector"]
+def step(cluster: Cluster, service: Json) -> None:
+    """Bring the endpoints of a Service up to date, if it selects pods."""
+    metadata, selector = service["metadata"], service["spec"].get("selector")
+    if not selector:
+        return
     pods = [
         pod
         for pod in cluster.store.items(POD, metadata["namespace"])
@@ -35,22 +29,36 @@ def _reconcile(cluster: Cluster, service: Json) -> None:
     ready = [pod for pod in pods if is_ready(pod)]
     unready = [pod for pod in pods if not is_ready(pod)]
     ports = [_port(port, pods) for port in service["spec"].get("ports") or ()]
-    subset = {"addresses": [_address(p) for p in ready], "notReadyAddresses": [_address(p) for p in unready], "ports": ports}
+    subset = {
+        "addresses": [_address(p) for p in ready],
+        "notReadyAddresses": [_address(p) for p in unready],
+        "ports": ports,
+    }
     subsets = [{key: value for key, value in subset.items() if value}] if pods else []
     base = {"metadata": {"name": metadata["name"], "labels": metadata.get("labels", {})}}
     _write(cluster, ENDPOINTS, metadata["namespace"], base | {"subsets": subsets})
-    labels = {"kubernetes.io/service-name": metadata["name"], "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+    labels = {
+        "kubernetes.io/service-name": metadata["name"],
+        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+    }
     name = f"{metadata['name']}-{hash_of(metadata['uid'], 5)}"
     about = {"name": name, "labels": labels, "ownerReferences": [owner_reference(service)]}
     endpoints = [_endpoint(pod) for pod in pods]
-    slice_: Json = {"metadata": about, "addressType": "IPv4", "endpoints": endpoints, "ports": ports}
+    slice_: Json = {"metadata": about, "addressType": "IPv4", "endpoints": endpoints}
+    slice_["ports"] = [{"name": ""} | port for port in ports]
     _write(cluster, SLICE, metadata["namespace"], slice_)
 
 
 def _port(port: Json, pods: list[Json]) -> Json:
     target = port.get("targetPort", port["port"])
     if isinstance(target, str):
-        named = (p for pod in pods for c in pod["spec"]["containers"] for p in c.get("ports") or () if p.get("name") == target)
+        named = (
+            p
+            for pod in pods
+            for c in pod["spec"]["containers"]
+            for p in c.get("ports") or ()
+            if p.get("name") == target
+        )
         target = next((p["containerPort"] for p in named), port["port"])
     name = {"name": port["name"]} if port.get("name") else {}
     return name | {"port": target, "protocol": port.get("protocol", "TCP")}
@@ -58,7 +66,12 @@ def _port(port: Json, pods: list[Json]) -> Json:
 
 def _reference(pod: Json) -> Json:
     metadata = pod["metadata"]
-    return {"kind": "Pod", "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]}
+    return {
+        "kind": "Pod",
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "uid": metadata["uid"],
+    }
 
 
 def _address(pod: Json) -> Json:

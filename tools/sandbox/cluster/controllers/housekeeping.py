@@ -33,14 +33,30 @@ def seed(cluster: Cluster, argocd_namespace: str) -> None:
     ports = [{"name": "https", "port": 443, "targetPort": 6443}]
     _make(cluster, "v1", "Service", "default", {"metadata": {"name": "kubernetes"}, "spec": {"ports": ports}})
     everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
-    _make(cluster, f"{_RBAC}/v1", "ClusterRole", "", {"metadata": {"name": "cluster-admin"}, "rules": [everything]})
+    _make(
+        cluster,
+        f"{_RBAC}/v1",
+        "ClusterRole",
+        "",
+        {"metadata": {"name": "cluster-admin"}, "rules": [everything]},
+    )
     role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "cluster-admin"}
     subject = {"kind": "Group", "name": "system:masters", "apiGroup": _RBAC}
     binding = {"metadata": {"name": "cluster-admin"}, "roleRef": role, "subjects": [subject]}
     _make(cluster, f"{_RBAC}/v1", "ClusterRoleBinding", "", binding)
     anything = [{"group": "*", "kind": "*"}]
-    project = {"sourceRepos": ["*"], "destinations": [{"namespace": "*", "server": "*"}], "clusterResourceWhitelist": anything}
-    _make(cluster, "argoproj.io/v1alpha1", "AppProject", argocd_namespace, {"metadata": {"name": "default"}, "spec": project})
+    project = {
+        "sourceRepos": ["*"],
+        "destinations": [{"namespace": "*", "server": "*"}],
+        "clusterResourceWhitelist": anything,
+    }
+    _make(
+        cluster,
+        "argoproj.io/v1alpha1",
+        "AppProject",
+        argocd_namespace,
+        {"metadata": {"name": "default"}, "spec": project},
+    )
 
 
 def _make(cluster: Cluster, api_version: str, kind_name: str, namespace: str, manifest: Json) -> None:
@@ -50,10 +66,24 @@ def _make(cluster: Cluster, api_version: str, kind_name: str, namespace: str, ma
 
 
 def _node_status(now: str) -> Json:
-    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "rehearsal: nothing runs on this node"}
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "KubeletReady",
+        "message": "rehearsal: nothing runs on this node",
+    }
     capacity = {"cpu": "32", "memory": "64Gi", "pods": "500"}
-    info = {"kubeletVersion": GIT_VERSION, "kubeProxyVersion": "", "containerRuntimeVersion": "rehearsal://none"}
-    info |= {"architecture": "amd64", "operatingSystem": "linux", "osImage": "rehearsal", "kernelVersion": "none"}
+    info = {
+        "kubeletVersion": GIT_VERSION,
+        "kubeProxyVersion": "",
+        "containerRuntimeVersion": "rehearsal://none",
+    }
+    info |= {
+        "architecture": "amd64",
+        "operatingSystem": "linux",
+        "osImage": "rehearsal",
+        "kernelVersion": "none",
+    }
     info |= {"machineID": "", "systemUUID": "", "bootID": ""}
     return {
         "capacity": capacity,

@@ -28,15 +28,15 @@ class ReplicaSets:
     def __init__(self) -> None:
         self._wait: dict[str, tuple[datetime, timedelta]] = {}
 
-    def reconcile(self, cluster: Cluster) -> datetime | None:
-        """Take the next step of every ReplicaSet; when to try again what was refused."""
-        for item in cluster.store.items(REPLICA_SET):
-            if not item["metadata"].get("deletionTimestamp"):
-                self._reconcile(cluster, item)
-        return min((moment for moment, _ in self._wait.values()), default=None)
-
-    def _reconcile(self, cluster: Cluster, item: Json) -> None:
-        pods = [pod for pod in owned(cluster, POD, item) if pod.get("status", {}).get("phase") not in {"Failed", "Succeeded"}]
+    def step(self, cluster: Cluster, item: Json) -> datetime | None:
+        """Take the next step of a ReplicaSet; when to try again what was refused."""
+        if item["metadata"].get("deletionTimestamp"):
+            return None
+        pods = [
+            pod
+            for pod in owned(cluster, POD, item)
+            if pod.get("status", {}).get("phase") not in {"Failed", "Succeeded"}
+        ]
         failure = condition(item.get("status", {}), "ReplicaFailure") or None
         missing = item["spec"]["replicas"] - len(pods)
         uid = item["metadata"]["uid"]
@@ -49,6 +49,7 @@ class ReplicaSets:
             cluster.delete(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
             event(cluster, item, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}", COMPONENT)
         self._set_status(cluster, item, failure)
+        return self._wait[uid][0] if uid in self._wait else None
 
     def _fill(self, cluster: Cluster, item: Json, missing: int) -> Json | None:
         """Make pods until one is refused; the failure as a condition, or None."""
@@ -70,7 +71,12 @@ class ReplicaSets:
     def _set_status(self, cluster: Cluster, item: Json, failure: Json | None) -> None:
         pods = owned(cluster, POD, item)
         ready = sum(1 for pod in pods if is_ready(pod))
-        status: Json = {"replicas": len(pods), "fullyLabeledReplicas": len(pods), "readyReplicas": ready, "availableReplicas": ready}
+        status: Json = {
+            "replicas": len(pods),
+            "fullyLabeledReplicas": len(pods),
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+        }
         status = {name: number for name, number in status.items() if number or name == "replicas"}
         status |= {"terminatingReplicas": 0, "observedGeneration": item["metadata"]["generation"]}
         status |= {"conditions": [failure]} if failure else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from tools.sandbox.cluster.cluster import Cluster
@@ -33,16 +32,6 @@ class Sets:
     def __init__(self) -> None:
         self._refused: set[tuple[str, int]] = set()
 
-    def reconcile(self, cluster: Cluster) -> datetime | None:
-        """Take the next step of every StatefulSet, DaemonSet and Job."""
-        for item in cluster.store.items(STATEFUL_SET):
-            self._stateful(cluster, item)
-        for item in cluster.store.items(DAEMON_SET):
-            self._daemon(cluster, item)
-        for item in cluster.store.items(JOB):
-            self._job(cluster, item)
-        return None
-
     def _make(self, cluster: Cluster, item: Json, metadata: Json, component: str) -> bool:
         key = (item["metadata"]["uid"], item["metadata"]["generation"])
         if key in self._refused:
@@ -54,7 +43,8 @@ class Sets:
             return False
         return True
 
-    def _stateful(self, cluster: Cluster, item: Json) -> None:
+    def stateful(self, cluster: Cluster, item: Json) -> None:
+        """Take the next step of a StatefulSet."""
         name, wanted = item["metadata"]["name"], item["spec"]["replicas"]
         revision = f"{name}-{hash_of(item['spec']['template'])}"
         pods = {pod["metadata"]["name"]: pod for pod in owned(cluster, POD, item)}
@@ -63,7 +53,10 @@ class Sets:
         for number in range(wanted):
             pod = pods.get(f"{name}-{number}")
             if pod is None:
-                names = {"apps.kubernetes.io/pod-index": str(number), "statefulset.kubernetes.io/pod-name": f"{name}-{number}"}
+                names = {
+                    "apps.kubernetes.io/pod-index": str(number),
+                    "statefulset.kubernetes.io/pod-name": f"{name}-{number}",
+                }
                 metadata = {"name": f"{name}-{number}", "labels": labels | names | {_REVISION: revision}}
                 if not self._make(cluster, item, metadata, "statefulset-controller") or ordered:
                     break
@@ -77,33 +70,58 @@ class Sets:
         pods = owned(cluster, POD, item)
         ready = sum(1 for pod in pods if is_ready(pod))
         updated = sum(1 for pod in pods if pod["metadata"]["labels"].get(_REVISION) == revision)
-        status = {"observedGeneration": item["metadata"]["generation"], "replicas": len(pods), "readyReplicas": ready}
-        status |= {"currentReplicas": updated, "updatedReplicas": updated, "availableReplicas": ready, "collisionCount": 0}
+        status = {
+            "observedGeneration": item["metadata"]["generation"],
+            "replicas": len(pods),
+            "readyReplicas": ready,
+        }
+        status |= {
+            "currentReplicas": updated,
+            "updatedReplicas": updated,
+            "availableReplicas": ready,
+            "collisionCount": 0,
+        }
         status |= {"currentRevision": revision, "updateRevision": revision}
         cluster.set_status(kind, item, status, MANAGER)
 
-    def _daemon(self, cluster: Cluster, item: Json) -> None:
+    def daemon(self, cluster: Cluster, item: Json) -> None:
+        """Take the next step of a DaemonSet."""
         pods = owned(cluster, POD, item)
         revision = hash_of(item["spec"]["template"])
         for pod in pods:
             if pod["metadata"]["labels"].get(_REVISION) != revision:
                 cluster.delete(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
         if not any(pod["metadata"]["labels"].get(_REVISION) == revision for pod in pods):
-            labels = (item["spec"]["template"].get("metadata") or {}).get("labels", {}) | {_REVISION: revision}
+            labels = (item["spec"]["template"].get("metadata") or {}).get("labels", {}) | {
+                _REVISION: revision
+            }
             metadata = {"generateName": f"{item['metadata']['name']}-", "labels": labels}
             self._make(cluster, item, metadata, "daemonset-controller")
         pods = owned(cluster, POD, item)
         ready = sum(1 for pod in pods if is_ready(pod))
-        status = {"currentNumberScheduled": len(pods), "desiredNumberScheduled": 1, "numberReady": ready, "numberMisscheduled": 0}
-        status |= {"updatedNumberScheduled": len(pods), "numberAvailable": ready, "observedGeneration": item["metadata"]["generation"]}
+        status = {
+            "currentNumberScheduled": len(pods),
+            "desiredNumberScheduled": 1,
+            "numberReady": ready,
+            "numberMisscheduled": 0,
+        }
+        status |= {
+            "updatedNumberScheduled": len(pods),
+            "numberAvailable": ready,
+            "observedGeneration": item["metadata"]["generation"],
+        }
         cluster.set_status(DAEMON_SET, item, status, MANAGER)
 
-    def _job(self, cluster: Cluster, item: Json) -> None:
+    def job(self, cluster: Cluster, item: Json) -> None:
+        """Take the next step of a Job."""
         if condition(item.get("status", {}), "Complete"):
             return
         metadata, spec = item["metadata"], item["spec"]
         if not spec.get("selector"):
-            names = {"batch.kubernetes.io/controller-uid": metadata["uid"], "batch.kubernetes.io/job-name": metadata["name"]}
+            names = {
+                "batch.kubernetes.io/controller-uid": metadata["uid"],
+                "batch.kubernetes.io/job-name": metadata["name"],
+            }
             item = change(cluster, JOB, item, {"spec": {"selector": {"matchLabels": names}}})
             spec = item["spec"]
         pods = owned(cluster, POD, item)
@@ -114,19 +132,29 @@ class Sets:
             made = {"generateName": f"{metadata['name']}-", "labels": labels}
             active += self._make(cluster, item, made, "job-controller")
         now = cluster.now()
-        status: Json = {"startTime": item.get("status", {}).get("startTime", now), "active": active, "succeeded": succeeded, "ready": 0}
+        status: Json = {
+            "startTime": item.get("status", {}).get("startTime", now),
+            "active": active,
+            "succeeded": succeeded,
+            "ready": 0,
+        }
         status = {key: value for key, value in status.items() if value or key == "ready"}
         if succeeded >= spec["completions"]:
             text = "Reached expected number of succeeded pods"
             done = {"type": "Complete", "status": "True", "lastProbeTime": now, "lastTransitionTime": now}
-            status |= {"completionTime": now, "conditions": [done | {"reason": "CompletionsReached", "message": text}]}
+            status |= {
+                "completionTime": now,
+                "conditions": [done | {"reason": "CompletionsReached", "message": text}],
+            }
             event(cluster, item, "Completed", "Job completed", "job-controller")
         cluster.set_status(JOB, item, status, MANAGER)
 
 
 def _retire(cluster: Cluster, pods: dict[str, Json], revision: str, *, keep: int) -> None:
     """Delete pods past the wanted number, then the last one of an old revision."""
-    numbered = sorted(pods.values(), key=lambda pod: int(pod["metadata"]["name"].rsplit("-", 1)[-1]), reverse=True)
+    numbered = sorted(
+        pods.values(), key=lambda pod: int(pod["metadata"]["name"].rsplit("-", 1)[-1]), reverse=True
+    )
     for pod in numbered:
         number = int(pod["metadata"]["name"].rsplit("-", 1)[-1])
         if number >= keep or pod["metadata"]["labels"].get(_REVISION) != revision:

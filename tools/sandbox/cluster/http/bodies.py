@@ -62,7 +62,11 @@ def options(query: Mapping[str, str], agent: str, subresource: str, *, applying:
     manager = query.get("fieldManager") or ("" if applying else agent.partition("/")[0] or "unknown")
     match validation:
         case "Strict" | "Warn" | "Ignore":
-            return Options(manager[:128], dry_run == "All", query.get("force") == "true", validation, subresource)
+            return Options(
+                manager[:128], dry_run == "All", query.get("force") == "true", validation, subresource
+            )
         case _:
             allowed = '"Ignore", "Strict", "Warn"'
-            raise errors.bad_request(f'fieldValidation: Unsupported value: "{validation}": supported values: {allowed}')
+            raise errors.bad_request(
+                f'fieldValidation: Unsupported value: "{validation}": supported values: {allowed}'
+            )

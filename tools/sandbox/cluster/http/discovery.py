@@ -87,25 +87,42 @@ def aggregated(*, core: bool) -> Json:
         {
             "metadata": {"name": name} if name else {},
             "versions": [
-                {"version": v, "freshness": "Current", "resources": [_aggregated(k) for k in KINDS if (k.group, k.version) == (name, v)]}
+                {
+                    "version": v,
+                    "freshness": "Current",
+                    "resources": [_aggregated(k) for k in KINDS if (k.group, k.version) == (name, v)],
+                }
                 for v in versions_of(name)
             ],
         }
         for name in names
     ]
-    return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": items,
+    }
 
 
 def _aggregated(kind: Kind) -> Json:
     about = {"group": kind.group, "version": kind.version, "kind": kind.kind}
-    row: Json = {"resource": kind.plural, "responseKind": about, "scope": "Namespaced" if kind.namespaced else "Cluster"}
+    row: Json = {
+        "resource": kind.plural,
+        "responseKind": about,
+        "scope": "Namespaced" if kind.namespaced else "Cluster",
+    }
     row |= {"singularResource": kind.singular, "verbs": list(kind.verbs)}
     row |= {"shortNames": list(kind.short)} if kind.short else {}
     row |= {"categories": list(kind.categories)} if kind.categories else {}
     below = []
     for name in kind.subresources:
         found = _subresource(kind, name)
-        target = {"group": found.get("group", kind.group), "version": found.get("version", kind.version), "kind": found["kind"]}
+        target = {
+            "group": found.get("group", kind.group),
+            "version": found.get("version", kind.version),
+            "kind": found["kind"],
+        }
         below.append({"subresource": name, "responseKind": target, "verbs": found["verbs"]})
     return row | ({"subresources": below} if below else {})
 
@@ -133,8 +150,14 @@ def openapi(group_name: str, version_name: str) -> Json:
             for name in ("dryRun", "fieldManager", "fieldValidation")
         ]
         base = f"/apis/{group_name}/{version_name}" if group_name else f"/api/{version_name}"
-        where = f"{base}/namespaces/{{namespace}}/{kind.plural}/{{name}}" if kind.namespaced else f"{base}/{kind.plural}/{{name}}"
-        paths[where] = {"patch": {"parameters": query, "responses": {}, "x-kubernetes-group-version-kind": about}}
+        where = (
+            f"{base}/namespaces/{{namespace}}/{kind.plural}/{{name}}"
+            if kind.namespaced
+            else f"{base}/{kind.plural}/{{name}}"
+        )
+        paths[where] = {
+            "patch": {"parameters": query, "responses": {}, "x-kubernetes-group-version-kind": about}
+        }
         root = schema.root(kind.api_version, kind.kind)
         if root.type:
             _describe(root.type, schemas)

@@ -41,7 +41,9 @@ async def answer(cluster: Cluster, request: Request) -> Response:
 
 
 def _respond(cluster: Cluster, address: Address, request: Request, found: Answer) -> Response:
-    shown = formed(address.kind, found.manifest, request.headers.get("accept", ""), request.query_params, cluster.clock())
+    shown = formed(
+        address.kind, found.manifest, request.headers.get("accept", ""), request.query_params, cluster.clock()
+    )
     response = JSONResponse(shown, 201 if found.created else 200)
     for warning in found.warnings:
         text = json.dumps(warning, ensure_ascii=False)
@@ -52,7 +54,9 @@ def _respond(cluster: Cluster, address: Address, request: Request, found: Answer
 def _read(cluster: Cluster, address: Address, request: Request) -> Response:
     query, accept = request.query_params, request.headers.get("accept", "")
     if address.kind.group == "metrics.k8s.io":
-        return JSONResponse(metrics.answer(cluster, address.kind, address.namespace, address.name, selected(query)))
+        return JSONResponse(
+            metrics.answer(cluster, address.kind, address.namespace, address.name, selected(query))
+        )
     if "get" not in address.kind.verbs:
         raise errors.method_not_allowed()
     if query.get("watch") in {"true", "1"}:
@@ -79,7 +83,9 @@ def _post(cluster: Cluster, address: Address, request: Request, body: bytes) -> 
     options = bodies.options(request.query_params, request.headers.get("user-agent", ""), "")
     if address.subresource == "eviction":
         cluster.delete(address.kind, address.namespace, address.name, dry_run=options.dry_run)
-        return JSONResponse({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+        return JSONResponse(
+            {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201
+        )
     if address.name or "create" not in address.kind.verbs:
         raise errors.method_not_allowed()
     namespace = address.namespace
@@ -118,7 +124,12 @@ def _delete(cluster: Cluster, address: Address, request: Request, body: bytes) -
     if expected and expected != live["metadata"]["uid"]:
         raise errors.moved(address.kind, address.name)
     cluster.delete(address.kind, address.namespace, address.name, dry_run=dry_run, orphan=policy == "Orphan")
-    about = {"name": address.name, "group": address.kind.group, "kind": address.kind.plural, "uid": live["metadata"]["uid"]}
+    about = {
+        "name": address.name,
+        "group": address.kind.group,
+        "kind": address.kind.plural,
+        "uid": live["metadata"]["uid"],
+    }
     body_out = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": about}
     return JSONResponse(body_out)
 
@@ -129,5 +140,7 @@ def _delete_collection(cluster: Cluster, address: Address, request: Request) -> 
     items, metadata = page(cluster, address, request.query_params)
     for item in items:
         home = item["metadata"].get("namespace", "")
-        cluster.delete(address.kind, home, item["metadata"]["name"], dry_run=bool(request.query_params.get("dryRun")))
+        cluster.delete(
+            address.kind, home, item["metadata"]["name"], dry_run=bool(request.query_params.get("dryRun"))
+        )
     return JSONResponse(as_list(address.kind, items, metadata))

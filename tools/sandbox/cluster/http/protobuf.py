@@ -74,7 +74,9 @@ def _wire(data: bytes) -> Iterator[tuple[int, Value]]:
 
 
 def _message(data: bytes, type_name: str) -> Json:
-    by_number = {shape.number: (name, shape) for name, shape in schema.fields(type_name).items() if shape.number}
+    by_number = {
+        shape.number: (name, shape) for name, shape in schema.fields(type_name).items() if shape.number
+    }
     found: Json = {}
     for number, value in _wire(data):
         name, shape = by_number.get(number, ("", schema.ANY))

@@ -35,7 +35,10 @@ def page(cluster: Cluster, address: Address, query: Mapping[str, str]) -> tuple[
     if limit and len(items) > limit:
         last = items[limit - 1]["metadata"]
         token = json.dumps([last.get("namespace", ""), last["name"]]).encode()
-        metadata |= {"continue": base64.urlsafe_b64encode(token).decode(), "remainingItemCount": len(items) - limit}
+        metadata |= {
+            "continue": base64.urlsafe_b64encode(token).decode(),
+            "remainingItemCount": len(items) - limit,
+        }
         items = items[:limit]
     return items, metadata
 
@@ -55,7 +58,11 @@ def _start(token: str, items: list[Json]) -> int:
 def as_list(kind: Kind, items: list[Json], metadata: Json) -> Json:
     """A `DeploymentList`; items of built-in kinds carry no kind of their own, as on the real server."""
     custom = kind.group == "argoproj.io"
-    bare = items if custom else [{k: v for k, v in item.items() if k not in {"kind", "apiVersion"}} for item in items]
+    bare = (
+        items
+        if custom
+        else [{k: v for k, v in item.items() if k not in {"kind", "apiVersion"}} for item in items]
+    )
     return {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": bare}
 
 
@@ -75,13 +82,23 @@ def formed(kind: Kind, manifest: Json, accept: str, query: Mapping[str, str], no
     form = wanted_form(accept)
     items = manifest["items"] if "items" in manifest and kind.kind + "List" == manifest.get("kind") else None
     if form == "Table":
-        shown = table(kind, [manifest] if items is None else items, now, query.get("includeObject") or "Metadata")
-        metadata = manifest["metadata"] if items is not None else {"resourceVersion": manifest["metadata"].get("resourceVersion", "")}
+        shown = table(
+            kind, [manifest] if items is None else items, now, query.get("includeObject") or "Metadata"
+        )
+        metadata = (
+            manifest["metadata"]
+            if items is not None
+            else {"resourceVersion": manifest["metadata"].get("resourceVersion", "")}
+        )
         return shown | {"metadata": metadata}
     if form.startswith("PartialObjectMetadata"):
         partial = {"apiVersion": "meta.k8s.io/v1"}
         if items is None:
             return partial | {"kind": "PartialObjectMetadata", "metadata": manifest["metadata"]}
         each = [{"metadata": item["metadata"]} for item in items]
-        return partial | {"kind": "PartialObjectMetadataList", "metadata": manifest["metadata"], "items": each}
+        return partial | {
+            "kind": "PartialObjectMetadataList",
+            "metadata": manifest["metadata"],
+            "items": each,
+        }
     return manifest

@@ -65,7 +65,9 @@ def log(cluster: Cluster, address: Address, query: Mapping[str, str]) -> str:
     if "running" not in state and "terminated" not in state:
         reason = state.get("waiting", {}).get("reason", "ContainerCreating")
         what = "trying and failing to pull image" if "ImagePull" in reason else reason
-        raise errors.bad_request(f'container "{container}" in pod "{address.name}" is waiting to start: {what}')
+        raise errors.bad_request(
+            f'container "{container}" in pod "{address.name}" is waiting to start: {what}'
+        )
     lines = log_lines(pod, container)
     tail = query.get("tailLines", "")
     kept = lines[len(lines) - int(tail) :] if tail.isdigit() and int(tail) < len(lines) else lines
@@ -80,7 +82,11 @@ def review(kind: str, body: Json) -> Answer:
         status: Json = {"userInfo": {"username": USER, "groups": ["system:masters", "system:authenticated"]}}
     elif kind == "SelfSubjectRulesReview":
         rule = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-        status = {"resourceRules": [rule], "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}], "incomplete": False}
+        status = {
+            "resourceRules": [rule],
+            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+            "incomplete": False,
+        }
     else:
         status = {"allowed": True, "reason": "the rehearsal has one user, its administrator"}
     return Answer(manifest | {"status": status}, created=True)

@@ -23,7 +23,13 @@ def table(kind: Kind, items: list[Json], now: datetime, include: str, *, headers
         rows.append({"cells": [_resolved(cell, now) for cell in cells]} | _object(item, include))
     names = ["Name", *columns, *([] if "Age" in columns or kind.kind in _AGELESS else ["Age"])]
     definitions = [
-        {"name": name, "type": "string", "format": "name" if name == "Name" else "", "description": "", "priority": int(name in _WIDE)}
+        {
+            "name": name,
+            "type": "string",
+            "format": "name" if name == "Name" else "",
+            "description": "",
+            "priority": int(name in _WIDE),
+        }
         for name in names
     ]
     return {
@@ -40,7 +46,13 @@ def _object(item: Json, include: str) -> Json:
         return {}
     if include == "Object":
         return {"object": item}
-    return {"object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}}
+    return {
+        "object": {
+            "kind": "PartialObjectMetadata",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": item["metadata"],
+        }
+    }
 
 
 class Since(str):
@@ -123,7 +135,10 @@ def _selector(*path: str) -> Cell:
     def cell(item: Json) -> str:
         labels = _at(item, *path, default={})
         labels = labels.get("matchLabels", labels) if isinstance(labels, dict) else {}
-        return ",".join(f"{key}={value}" for key, value in sorted(labels.items()) if isinstance(value, str)) or "<none>"
+        return (
+            ",".join(f"{key}={value}" for key, value in sorted(labels.items()) if isinstance(value, str))
+            or "<none>"
+        )
 
     return cell
 
@@ -160,7 +175,10 @@ def _images(*path: str) -> Cell:
 _WIDE = frozenset({"Containers", "Images", "Selector", "IP", "Node", "Nominated Node", "Readiness Gates"})
 _AGELESS = frozenset({"Event", "NodeMetrics", "PodMetrics"})
 _STATUS = "status"
-_WORKLOAD_TAIL: dict[str, Cell] = {"Images": _images("spec", "template", "spec"), "Selector": _selector("spec", "selector")}
+_WORKLOAD_TAIL: dict[str, Cell] = {
+    "Images": _images("spec", "template", "spec"),
+    "Selector": _selector("spec", "selector"),
+}
 
 
 def _created(item: Json) -> Since:
@@ -171,7 +189,9 @@ _COLUMNS: dict[tuple[str, str], dict[str, Cell]] = {
     ("", "Pod"): {
         "Ready": _pod_ready,
         "Status": pod_state,
-        "Restarts": lambda o: str(sum(s.get("restartCount", 0) for s in _at(o, _STATUS, "containerStatuses", default=[]))),
+        "Restarts": lambda o: str(
+            sum(s.get("restartCount", 0) for s in _at(o, _STATUS, "containerStatuses", default=[]))
+        ),
         "Age": _created,
         "IP": _text(_STATUS, "podIP"),
         "Node": _text("spec", "nodeName"),
@@ -227,16 +247,25 @@ _COLUMNS: dict[tuple[str, str], dict[str, Cell]] = {
         "Available": _number(_STATUS, "numberAvailable"),
     },
     ("autoscaling", "HorizontalPodAutoscaler"): {
-        "Reference": lambda o: f"{_at(o, 'spec', 'scaleTargetRef', 'kind')}/{_at(o, 'spec', 'scaleTargetRef', 'name')}",
+        "Reference": lambda o: (
+            f"{_at(o, 'spec', 'scaleTargetRef', 'kind')}/{_at(o, 'spec', 'scaleTargetRef', 'name')}"
+        ),
         "MinPods": _number("spec", "minReplicas"),
         "MaxPods": _number("spec", "maxReplicas"),
         "Replicas": _number(_STATUS, "currentReplicas"),
     },
     ("batch", "Job"): {
-        "Status": lambda o: next((c["type"] for c in _at(o, _STATUS, "conditions", default=[]) if c["status"] == "True"), "Running"),
-        "Completions": lambda o: f"{_at(o, _STATUS, 'succeeded', default=0)}/{_at(o, 'spec', 'completions', default=1)}",
+        "Status": lambda o: next(
+            (c["type"] for c in _at(o, _STATUS, "conditions", default=[]) if c["status"] == "True"), "Running"
+        ),
+        "Completions": lambda o: (
+            f"{_at(o, _STATUS, 'succeeded', default=0)}/{_at(o, 'spec', 'completions', default=1)}"
+        ),
     },
-    ("batch", "CronJob"): {"Schedule": _text("spec", "schedule"), "Suspend": lambda o: str(_at(o, "spec", "suspend", default=False))},
+    ("batch", "CronJob"): {
+        "Schedule": _text("spec", "schedule"),
+        "Suspend": lambda o: str(_at(o, "spec", "suspend", default=False)),
+    },
     ("networking.k8s.io", "NetworkPolicy"): {"Pod-Selector": _selector("spec", "podSelector")},
     ("networking.k8s.io", "Ingress"): {
         "Class": _text("spec", "ingressClassName"),

@@ -40,7 +40,9 @@ class Watch:
         """The events until the client's timeout."""
         seconds = self._query.get("timeoutSeconds", "")
         loop = asyncio.get_running_loop()
-        end = loop.time() + (min(float(seconds), _LONGEST) if seconds.isdigit() and seconds != "0" else _LONGEST)
+        end = loop.time() + (
+            min(float(seconds), _LONGEST) if seconds.isdigit() and seconds != "0" else _LONGEST
+        )
         try:
             for event in self._initial():
                 yield event
@@ -48,7 +50,7 @@ class Watch:
                 try:
                     change = await asyncio.wait_for(self._queue.get(), min(left, _BOOKMARK_EVERY))
                 except TimeoutError:
-                    if self._query.get("allowWatchBookmarks") == "true":
+                    if self._query.get("allowWatchBookmarks") == "true" and loop.time() < end:
                         yield self._bookmark({})
                     continue
                 if (line := self._line(change)) is not None:
@@ -68,7 +70,9 @@ class Watch:
             return lines
         changes = self._cluster.store.since(self._address.kind, int(version)) if version.isdigit() else None
         if changes is None:
-            status = errors.gone(f"too old resource version: {version} ({self._cluster.store.revision})").status()
+            status = errors.gone(
+                f"too old resource version: {version} ({self._cluster.store.revision})"
+            ).status()
             return [_encoded({"type": "ERROR", "object": status})]
         return [line for change in changes if (line := self._line(change)) is not None]
 
@@ -93,7 +97,12 @@ class Watch:
         metadata: Json = {"resourceVersion": str(self._cluster.store.revision), "creationTimestamp": None}
         metadata |= {"annotations": dict(annotations)} if annotations else {}
         kind = self._address.kind
-        return _encoded({"type": "BOOKMARK", "object": {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}})
+        return _encoded(
+            {
+                "type": "BOOKMARK",
+                "object": {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata},
+            }
+        )
 
 
 def _encoded(event: Json) -> bytes:

@@ -39,8 +39,14 @@ class Place:
         for folder in (self.workspace, self.temp, self.root / "home"):
             folder.mkdir(parents=True)
 
-    def lines(  # noqa: PLR0913 - what a child is
-        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], say: Callable[[str], None], deadline: float
+    def lines(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        say: Callable[[str], None],
+        deadline: float,
     ) -> int:
         """Run a child and hand over what it says, line by line; its exit code, LATE when it was killed."""
         with self._start(argv, cwd, env, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT) as child:
@@ -48,10 +54,8 @@ class Place:
             timer = threading.Timer(deadline, _kill, (child, late))
             timer.start()
             try:
-                said = 0
-                for raw in child.stdout or ():
-                    said += 1
-                    if said <= _MOST_LINES:
+                for said, raw in enumerate(child.stdout or ()):
+                    if said < _MOST_LINES:
                         say(raw.decode(errors="replace").rstrip("\r\n")[:8000])
                 child.wait()
             finally:
@@ -59,7 +63,9 @@ class Place:
                 _sweep(child)
         return LATE if late.is_set() else child.returncode
 
-    def data(self, argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"", deadline: float = 120) -> tuple[int, bytes, str]:
+    def data(
+        self, argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"", deadline: float = 120
+    ) -> tuple[int, bytes, str]:
         """Run a child for its output: exit code, standard output, what it complained of."""
         with self._start(argv, self.workspace, env, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
             try:
@@ -78,7 +84,12 @@ class Place:
         self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], *, stdin: int, stderr: int
     ) -> subprocess.Popen[bytes]:
         command = confine.command(
-            argv, cwd=cwd, readable=self.readable, writable=[self.root], network=False, env={"LC_ALL": "C.UTF-8", **env}
+            argv,
+            cwd=cwd,
+            readable=self.readable,
+            writable=[self.root],
+            network=False,
+            env={"LC_ALL": "C.UTF-8", **env},
         )
         return subprocess.Popen(
             command.argv,

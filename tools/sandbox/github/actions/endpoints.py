@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -33,7 +34,7 @@ class Dispatch(Word):
     """The body of POST dispatches."""
 
     ref: str
-    inputs: dict[str, Any] = {}
+    inputs: Mapping[str, Any] = Field(default={})
     return_run_details: bool = False
 
 
@@ -113,7 +114,9 @@ def dispatch(runner: Runner, hub: Hub, ask: Ask) -> Answer:
     """Start a run. The workflow must be on the default branch (404) and declare what is sent (422)."""
     path, wanted = _find(hub, ask), ask.parse(Dispatch)
     refs = hub.git.refs()
-    ref = next((r for r in (wanted.ref, f"refs/heads/{wanted.ref}", f"refs/tags/{wanted.ref}") if r in refs), None)
+    ref = next(
+        (r for r in (wanted.ref, f"refs/heads/{wanted.ref}", f"refs/tags/{wanted.ref}") if r in refs), None
+    )
     if ref is None:
         raise RefusalError(422, f"No ref found for: {wanted.ref}", page=_DISPATCH)
     commit = hub.git.resolve(ref)
@@ -196,7 +199,9 @@ def list_checks(hub: Hub, ask: Ask) -> Answer:
     """The jobs of every run at a commit, as check runs."""
     sha = hub.git.resolve(ask.path["ref"])
     runs = [run for run in hub.records.all(Run) if run.head_sha == sha]
-    return page(ask, [faces.check_view(hub, run, job) for run in runs for job in _jobs(hub, run)], "check_runs")
+    return page(
+        ask, [faces.check_view(hub, run, job) for run in runs for job in _jobs(hub, run)], "check_runs"
+    )
 
 
 def get_status(hub: Hub, ask: Ask) -> views.Json:
@@ -216,8 +221,9 @@ def get_status(hub: Hub, ask: Ask) -> views.Json:
 def _find(hub: Hub, ask: Ask, *, runs: bool = False) -> str:
     """The path of the workflow in the address: by id, or by file name; also one that only ran, when asked for runs."""
     wanted = ask.path["workflow"]
-    paths = {*known(hub), *((run.workflow for run in hub.records.all(Run)) if runs else ())}
-    for path in paths:
+    ran = [run.workflow for run in hub.records.all(Run)] if runs else []
+    paths: set[str] = {*known(hub), *ran}
+    for path in sorted(paths):
         if wanted in {str(faces.workflow_number(path)), path.rpartition("/")[2]}:
             return path
     raise not_found("/actions/workflows#get-a-workflow")
@@ -247,13 +253,17 @@ def _inputs(declared: Mapping[str, Input] | None, sent: Mapping[str, Any]) -> di
             raise RefusalError(422, f"Required input '{name}' not provided", page=_DISPATCH)
         text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
         if rule.type == "choice" and name in sent and text not in rule.options:
-            raise RefusalError(422, f"Provided value '{text}' for input '{name}' not in the list of allowed values", page=_DISPATCH)
+            raise RefusalError(
+                422,
+                f"Provided value '{text}' for input '{name}' not in the list of allowed values",
+                page=_DISPATCH,
+            )
         inputs[name] = text
     return inputs
 
 
 def _runs(hub: Hub, ask: Ask, runs: list[Run]) -> Answer:
-    fits = {
+    fits: Mapping[str, Callable[[Run], str]] = {
         "event": lambda run: run.event,
         "branch": lambda run: run.head_branch,
         "head_sha": lambda run: run.head_sha,
@@ -264,9 +274,7 @@ def _runs(hub: Hub, ask: Ask, runs: list[Run]) -> Answer:
             runs = [run for run in runs if field(run) == ask.query[key]]
     if "status" in ask.query:
         runs = [run for run in runs if ask.query["status"] in {run.status, run.conclusion}]
-    listed = page(ask, list(reversed(runs)), "workflow_runs")
-    shown = [faces.run_view(hub, run) for run in listed.body["workflow_runs"]]
-    return Answer({**listed.body, "workflow_runs": shown}, headers=listed.headers)
+    return page(ask, list(reversed(runs)), "workflow_runs", partial(faces.run_view, hub))
 
 
 def _run(hub: Hub, ask: Ask) -> Run:

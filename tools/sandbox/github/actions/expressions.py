@@ -62,7 +62,9 @@ def evaluate(text: str, contexts: Contexts, status: Status | None = None) -> Any
 
 def truthy(value: object) -> bool:
     """GitHub's truth: false, 0, -0, '' and null are false."""
-    return not (value is None or value is False or value == "" or (isinstance(value, int | float) and value == 0))
+    return not (
+        value is None or value is False or value == "" or (isinstance(value, int | float) and value == 0)
+    )
 
 
 def shown(value: object) -> str:
@@ -79,7 +81,9 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     while text[position:].strip():
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
-            raise ExpressionFaultError(f"cannot read {text.strip()!r} from {text[position:].strip()[:10]!r} on")
+            raise ExpressionFaultError(
+                f"cannot read {text.strip()!r} from {text[position:].strip()[:10]!r} on"
+            )
         found.append((match.lastgroup, match.group(match.lastgroup)))
         position = match.end()
     return found
@@ -163,7 +167,7 @@ class _Reader:
             raise ExpressionFaultError(f"the sandbox rehearses no function {name!r} here")
         try:
             return _FUNCTIONS[name](*arguments)
-        except TypeError as fault:
+        except (TypeError, ValueError, IndexError) as fault:
             raise ExpressionFaultError(f"{name}: {fault}") from fault
 
     def _take(self, mark: str) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tools import confine
 from tools.sandbox.github.actions import uses
@@ -27,6 +27,8 @@ from tools.sandbox.github.records import Annotation, Conclusion, Job, Run, Step
 
 REHEARSED = "rehearsed"
 """The title of the annotation that marks a step which did not really happen."""
+_MOST_REMARKS = 50
+_UNCONFINED = "this platform offers no confinement: nothing from a repository is run"
 _COMMAND = re.compile(r"^::(error|warning|notice)(?: ([^:]*))?::(.*)$")
 _LEVELS = {"error": "failure", "warning": "warning", "notice": "notice"}
 _SHELLS = {
@@ -56,10 +58,21 @@ class JobWork:
     def perform(self) -> dict[str, str]:
         """Run every step; the job's outputs. The record in `self.job` is final afterwards."""
         readable = (*self.toolbox.readable(), *uses.readable(), self.hub.git.path)
-        place = Place(self.hub.state.resolve() / "work" / f"{self.run.id}-{self.job.id}-{secrets.token_hex(4)}", readable)
+        place = Place(
+            self.hub.state.resolve() / "work" / f"{self.run.id}-{self.job.id}-{secrets.token_hex(4)}",
+            readable,
+        )
         place.make()
-        self.contexts |= {"steps": {}, "job": {"status": "success"}, "runner": {"os": "Linux", "temp": str(place.temp)}}
-        self.contexts["github"] = {**self.contexts["github"], "workspace": str(place.workspace), "job": self.job.key}
+        self.contexts |= {
+            "steps": {},
+            "job": {"status": "success"},
+            "runner": {"os": "Linux", "temp": str(place.temp)},
+        }
+        self.contexts["github"] = {
+            **self.contexts["github"],
+            "workspace": str(place.workspace),
+            "job": self.job.key,
+        }
         try:
             for index, step in enumerate(self.plan.steps):
                 self._one(place, index, step)
@@ -69,7 +82,11 @@ class JobWork:
             self._annotate("failure", "outputs", str(fault))
         finally:
             shutil.rmtree(place.root, ignore_errors=True)
-        self._put(status="completed", conclusion="failure" if self.failed else "success", completed_at=self.hub.timestamp())
+        self._put(
+            status="completed",
+            conclusion="failure" if self.failed else "success",
+            completed_at=self.hub.timestamp(),
+        )
         return outputs
 
     def _one(self, place: Place, index: int, step: StepPlan) -> None:
@@ -78,12 +95,15 @@ class JobWork:
         self._step(index, status="in_progress", started_at=started)
         say = _Teller(self, log)
         done = self._attempt(place, step, say)
-        skipped = done is None or bool(done.rehearsed)
+        if done is not None and done.conclusion == "failure" and self.job.hollow:
+            done = Done(
+                rehearsed="it failed, but a step before it was only rehearsed, so that this says nothing",
+                hollow=True,
+            )
         if done is not None and done.rehearsed:
             say(f"rehearsed: {done.rehearsed}")
-            title = self.job.steps[index].name
-            self._annotate("notice", REHEARSED, f"step {index + 1} '{title}': {done.rehearsed}")
-        conclusion: Conclusion = "skipped" if skipped else done.conclusion if done else "skipped"
+            self._mark(index, done)
+        conclusion: Conclusion = "skipped" if done is None or done.rehearsed else done.conclusion
         if done is not None:
             self.environment |= done.environment
             result = {"outputs": done.outputs, "outcome": conclusion, "conclusion": conclusion}
@@ -99,7 +119,9 @@ class JobWork:
         """Do a step; None when its condition is false. A fault of an expression fails the step, with its words."""
         try:
             layered = {**self.workflow.env, **self.plan.env}
-            shared = {name: interpolate(value, self.contexts) for name, value in layered.items()} | self.environment
+            shared = {
+                name: interpolate(value, self.contexts) for name, value in layered.items()
+            } | self.environment
             contexts = {**self.contexts, "env": shared}
             own = {name: interpolate(value, contexts) for name, value in step.env.items()}
             contexts["env"] = {**shared, **own}
@@ -115,35 +137,55 @@ class JobWork:
 
     def _use(self, place: Place, step: StepPlan, contexts: Mapping[str, Any], say: _Teller) -> Done:
         if confine.isolation() == "none":
-            return Done(rehearsed="this platform offers no confinement: nothing from a repository is run")
+            return Done(rehearsed=_UNCONFINED, hollow=True)
         arguments = {name: interpolate(value, contexts) for name, value in step.with_.items()}
-        return uses.perform(step.uses or "", Use(self.hub, self.run, place, self.toolbox.search_path, arguments, say))
+        return uses.perform(
+            step.uses or "", Use(self.hub, self.run, place, self.toolbox.search_path, arguments, say)
+        )
 
     def _script(self, place: Place, step: StepPlan, contexts: Mapping[str, Any], say: _Teller) -> Done:
         if confine.isolation() == "none":
-            return Done(rehearsed="this platform offers no confinement: nothing from a repository is run")
+            return Done(rehearsed=_UNCONFINED, hollow=True)
         if step.run is None or step.shell not in _SHELLS:
-            say(f"##[error]the sandbox rehearses run: steps in bash and sh, not {step.shell or 'an empty step'}")
+            say(
+                f"##[error]the sandbox rehearses run: steps in bash and sh, not {step.shell or 'an empty step'}"
+            )
             return Done("failure")
         files = _Files(place.temp / secrets.token_hex(6))
         files.make(interpolate(step.run, contexts))
         path = ":".join([*reversed(self.paths), self.toolbox.path])
-        env = {**_system(self.run, self.hub, place), **self.toolbox.environment(), **contexts["env"], **files.environment(), "PATH": path}
+        env = {
+            **_system(self.run, self.hub, place),
+            **self.toolbox.environment(),
+            **contexts["env"],
+            **files.environment(),
+            "PATH": path,
+        }
         cwd = place.workspace / interpolate(step.working_directory or ".", contexts)
         if not cwd.resolve().is_relative_to(place.workspace) or not cwd.is_dir():
             say(f"##[error]working-directory {cwd.relative_to(place.root)} is not a folder of the workspace")
             return Done("failure")
         seconds = min(self.deadline, (step.timeout_minutes or self.plan.timeout_minutes) * 60)
-        code = place.lines([*_SHELLS[step.shell], str(files.script)], cwd=cwd, env=env, say=say, deadline=seconds)
+        code = place.lines(
+            [*_SHELLS[step.shell], str(files.script)], cwd=cwd, env=env, say=say, deadline=seconds
+        )
         self._learn(files)
         if reasons := read_text(files.rehearsed).strip().splitlines():
-            return Done(rehearsed="; ".join(dict.fromkeys(reasons)), outputs=_pairs(read_text(files.output)))
+            return Done(
+                rehearsed="; ".join(dict.fromkeys(reasons)),
+                hollow=True,
+                outputs=_pairs(read_text(files.output)),
+            )
         if code != 0:
-            say(f"##[error]{'No end within the time allowed' if code == LATE else f'Process completed with exit code {code}'}.")
+            say(
+                f"##[error]{'No end within the time allowed' if code == LATE else f'Process completed with exit code {code}'}."
+            )
         return Done("failure" if code else "success", outputs=_pairs(read_text(files.output)))
 
     def _learn(self, files: _Files) -> None:
-        self.environment |= {k: v for k, v in _pairs(read_text(files.env)).items() if not k.startswith(("GITHUB_", "RUNNER_"))}
+        self.environment |= {
+            k: v for k, v in _pairs(read_text(files.env)).items() if not k.startswith(("GITHUB_", "RUNNER_"))
+        }
         self.paths += [line for line in read_text(files.path).splitlines() if line.strip()]
 
     def _step(self, index: int, **changes: Any) -> None:  # noqa: ANN401 - fields of Step
@@ -153,13 +195,28 @@ class JobWork:
 
     def _annotate(self, level: str, title: str, message: str) -> None:
         remark = Annotation.model_validate(
-            {"path": self.run.workflow, "line": 1, "level": level, "title": title[:250], "message": message[:4000]}
+            {
+                "path": self.run.workflow,
+                "line": 1,
+                "level": level,
+                "title": title[:250],
+                "message": message[:4000],
+            }
         )
-        if len(self.job.annotations) < 50:
+        if sum(held.title != REHEARSED for held in self.job.annotations) < _MOST_REMARKS:
             self._put(annotations=(*self.job.annotations, remark))
 
+    def _mark(self, index: int, done: Done) -> None:
+        """Say of a step that it was rehearsed: a warning when what it would have made is missing, else a notice."""
+        message = f"step {index + 1} '{self.job.steps[index].name}': {done.rehearsed}"
+        level: Literal["warning", "notice"] = "warning" if done.hollow else "notice"
+        mark = Annotation(
+            path=self.run.workflow, line=1, level=level, title=REHEARSED, message=message[:4000]
+        )
+        self._put(annotations=(mark, *self.job.annotations), hollow=self.job.hollow or done.hollow)
+
     def remark(self, level: str, properties: str, message: str) -> None:
-        """A `::notice::` of the step itself. It may not pretend to be the rehearsal's own mark by another level."""
+        """A `::notice::` of the step itself."""
         named = dict(pair.split("=", 1) for pair in properties.split(",") if "=" in pair)
         self._annotate(_LEVELS[level], named.get("title", ""), message)
 
@@ -249,6 +306,7 @@ def _title(step: StepPlan, contexts: Mapping[str, Any]) -> str:
 def _system(run: Run, hub: Hub, place: Place) -> dict[str, str]:
     return {
         "CI": "true",
+        "GIT_CONFIG_NOSYSTEM": "1",  # /etc is not all readable there
         "GITHUB_ACTIONS": "true",
         "GITHUB_ACTOR": run.actor,
         "GITHUB_API_URL": hub.api,
@@ -289,5 +347,3 @@ def _pairs(text: str) -> dict[str, str]:
         if equals and name.strip():
             found[name.strip()] = value
     return found
-
-

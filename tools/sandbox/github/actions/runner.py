@@ -56,7 +56,9 @@ class Runner:
             return
         branch = moved.ref.removeprefix("refs/heads/")
         title = self._hub.git.commit(moved.new).message.partition("\n")[0]
-        self._start_all(Trigger("push", moved.ref, branch, moved.new, moved.new, title, moved.actor, {}, base=branch))
+        self._start_all(
+            Trigger("push", moved.ref, branch, moved.new, moved.new, title, moved.actor, {}, base=branch)
+        )
         for pull in self._hub.open_pulls():
             if pull.head == branch:
                 self.on_opened(pull)
@@ -64,10 +66,25 @@ class Runner:
     def on_opened(self, pull: Pull) -> None:
         """A pull request that was opened or got a new head."""
         refs = self._hub.git.refs()
-        ref = f"refs/pull/{pull.id}/merge" if f"refs/pull/{pull.id}/merge" in refs else f"refs/pull/{pull.id}/head"
+        ref = (
+            f"refs/pull/{pull.id}/merge"
+            if f"refs/pull/{pull.id}/merge" in refs
+            else f"refs/pull/{pull.id}/head"
+        )
         commit = refs.get(ref, pull.head_sha)
         self._start_all(
-            Trigger("pull_request", ref, pull.head, pull.head_sha, commit, pull.title, pull.author, {}, (pull,), pull.base)
+            Trigger(
+                "pull_request",
+                ref,
+                pull.head,
+                pull.head_sha,
+                commit,
+                pull.title,
+                pull.author,
+                {},
+                (pull,),
+                pull.base,
+            )
         )
 
     def dispatch(self, path: str, ref: str, commit: str, inputs: Mapping[str, str], actor: str) -> Run:
@@ -75,7 +92,9 @@ class Runner:
         workflow = parse(self._hub.git.object("blob", self._files(commit)[path]))
         branch = ref.removeprefix("refs/heads/")
         title = workflow.name or path
-        return self._start(path, workflow, Trigger("workflow_dispatch", ref, branch, commit, commit, title, actor, inputs))
+        return self._start(
+            path, workflow, Trigger("workflow_dispatch", ref, branch, commit, commit, title, actor, inputs)
+        )
 
     def close(self) -> None:
         """Take no more runs; those under way end with the process."""
@@ -120,7 +139,9 @@ class Runner:
             run = self._record(path, workflow.name or path, trigger.title, trigger)
             if workflow.run_name:
                 try:
-                    run = run.model_copy(update={"title": interpolate(workflow.run_name, self._contexts(run)).strip()})
+                    run = run.model_copy(
+                        update={"title": interpolate(workflow.run_name, self._contexts(run)).strip()}
+                    )
                 except ExpressionFaultError as fault:
                     raise WorkflowFaultError(f"run-name: {fault}") from fault
             self._hub.records.put(run)
@@ -140,7 +161,9 @@ class Runner:
             if job.run == run.id and job.status != "completed":
                 changes = {"status": "completed", "conclusion": "cancelled", "completed_at": now}
                 self._hub.records.put(job.model_copy(update=changes))
-        self._hub.records.put(run.model_copy(update={"status": "completed", "conclusion": "cancelled", "updated_at": now}))
+        self._hub.records.put(
+            run.model_copy(update={"status": "completed", "conclusion": "cancelled", "updated_at": now})
+        )
 
     def _perform(self, run: Run, workflow: Workflow) -> None:
         with self._groups[_group(workflow, self._contexts(run)) or f"run {run.id}"]:
@@ -156,11 +179,16 @@ class Runner:
         needs: dict[str, dict[str, Any]] = {}
         for key in workflow.ordered():
             plan = workflow.jobs[key]
-            contexts = self._contexts(run) | {"needs": {name: needs[name] for name in plan.needs}, "env": dict(workflow.env)}
+            contexts = self._contexts(run) | {
+                "needs": {name: needs[name] for name in plan.needs},
+                "env": dict(workflow.env),
+            }
             now = self._hub.timestamp()
             with self._hub.lock:
                 number = self._hub.records.next_id(Job)
-                job = Job(id=number, run=run.id, key=key, name=plan.name or key, created_at=now, started_at=now)
+                job = Job(
+                    id=number, run=run.id, key=key, name=plan.name or key, created_at=now, started_at=now
+                )
                 self._hub.records.put(job)
             failed_before = any(needs[name]["result"] in {"failure", "skipped"} for name in plan.needs)
             try:
@@ -171,14 +199,18 @@ class Runner:
             if not wanted:
                 needs[key] = self._end(job, "skipped")
                 continue
-            job = self._hub.records.put(job.model_copy(update={"status": "in_progress", "steps": planned(plan, contexts)}))
+            job = self._hub.records.put(
+                job.model_copy(update={"status": "in_progress", "steps": planned(plan, contexts)})
+            )
             work = JobWork(self._hub, run, workflow, plan, job, contexts, self._toolbox, self._deadline)
             outputs = work.perform()
             needs[key] = {"result": "failure" if work.failed else "success", "outputs": outputs}
         return any(need["result"] == "failure" for need in needs.values())
 
     def _end(self, job: Job, conclusion: str, fault: str = "") -> dict[str, Any]:
-        remarks = [{"path": "", "line": 1, "level": "failure", "title": "if", "message": fault}] if fault else []
+        remarks = (
+            [{"path": "", "line": 1, "level": "failure", "title": "if", "message": fault}] if fault else []
+        )
         ended = {**job.model_dump(), "status": "completed", "conclusion": conclusion, "annotations": remarks}
         self._hub.records.put(Job.model_validate({**ended, "completed_at": self._hub.timestamp()}))
         return {"result": conclusion, "outputs": {}}

@@ -13,7 +13,21 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-EXPECTED = ("aws", "az", "gcloud", "kubectl", "helm", "kustomize", "docker", "gh", "jq", "tflint", "checkov", "trivy", "cosign")
+EXPECTED = (
+    "aws",
+    "az",
+    "gcloud",
+    "kubectl",
+    "helm",
+    "kustomize",
+    "docker",
+    "gh",
+    "jq",
+    "tflint",
+    "checkov",
+    "trivy",
+    "cosign",
+)
 STOP = 86
 
 _ABSENT = """#!/bin/sh
@@ -40,47 +54,33 @@ mirror={mirror}
 override={override}
 provider={provider}
 
-rehearse() {{
-  echo "rehearsed: $1"
-  echo "$1" >> "$COUNTERSIGN_REHEARSED"
-}}
-
-dir=. command= out= json=
+dir=. command=
 for word in "$@"; do
   case $word in
     -chdir=*) dir=${{word#-chdir=}} ;;
-    -out=*) out=${{word#-out=}} ;;
-    -json) json=1 ;;
     -*) ;;
     *) [ -n "$command" ] || command=$word ;;
   esac
 done
 
-placeholder() {{
-  case $command in
-    plan) [ -z "$out" ] || (cd "$dir" && echo "rehearsed, not a plan: $1" > "$out") ;;
-    show) if [ -n "$json" ]; then
-            echo "$1" >> "$COUNTERSIGN_REHEARSED"
-            printf '{{"rehearsed": "%s"}}\n' "$1"
-            exit 0
-          fi ;;
-  esac
-  rehearse "$1"
+rehearse() {{
+  echo "rehearsed: $1" >&2
+  echo "$1" >> "$COUNTERSIGN_REHEARSED"
   exit 0
 }}
 
 case $command in
   version) [ -z "$real" ] || exec "$real" version
-           placeholder "terraform not found" ;;
+           rehearse "terraform not found" ;;
   fmt) [ -z "$real" ] || exec "$real" "$@"
-       placeholder "terraform not found" ;;
+       rehearse "terraform not found" ;;
   init|validate|plan|show)
-    [ -n "$real" ] || placeholder "terraform not found"
-    [ -n "$mirror" ] || placeholder "no provider mirror" ;;
-  *) placeholder "no cloud in the sandbox: terraform $command was not run" ;;
+    [ -n "$real" ] || rehearse "terraform not found"
+    [ -n "$mirror" ] || rehearse "no provider mirror" ;;
+  *) rehearse "no cloud in the sandbox: terraform $command was not run" ;;
 esac
 marker="$dir/.terraform/countersign-rehearsed"
-[ "$command" = init ] || [ ! -e "$marker" ] || placeholder "$(cat "$marker")"
+[ "$command" = init ] || [ ! -e "$marker" ] || rehearse "$(cat "$marker")"
 
 if [ "$command" = init ]; then
   kept=
@@ -106,10 +106,10 @@ if [ "$command" = init ] || [ "$command" = plan ]; then
   if [ "$command" = init ] && grep -q 'Failed to query available provider packages' "$said"; then
     mkdir -p "$dir/.terraform"
     echo "a provider is not in the mirror" > "$marker"
-    placeholder "a provider is not in the mirror"
+    rehearse "a provider is not in the mirror"
   fi
   if [ "$command" = plan ] && grep -Eq 'no such host|dial tcp|network is unreachable|No valid credential' "$said"; then
-    placeholder "no cloud in the sandbox: the plan asked one"
+    rehearse "no cloud in the sandbox: the plan asked one"
   fi
   exit $code
 fi
@@ -135,7 +135,7 @@ class Toolbox:
         """What a step must be able to read for its tools."""
         found = [self.folder, *(Path(part) for part in self.search_path.split(":"))]
         found += [self.terraform.resolve().parent] if self.terraform else []
-        return tuple([*found, *([self.provider_mirror] if self.provider_mirror else [])])
+        return (*found, *([self.provider_mirror] if self.provider_mirror else []))
 
     def make(self) -> None:
         """Write the stand-ins and Terraform's configuration."""

@@ -15,18 +15,31 @@ from tools.sandbox.github.actions.archive import NOTHING
 from tools.sandbox.github.actions.child import Place
 from tools.sandbox.github.bare import NoSuchObjectError, environment
 from tools.sandbox.github.hub import Hub
-from tools.sandbox.github.records import Artifact, Run
+from tools.sandbox.github.records import Artifact, Job, Run
 
 ARCHIVE = Path(__file__).with_name("archive.py")
-_IGNORED = {"fetch-depth", "persist-credentials", "clean", "token", "github-token", "repository", "retention-days", "overwrite"}
+_IGNORED = {
+    "fetch-depth",
+    "persist-credentials",
+    "clean",
+    "token",
+    "github-token",
+    "repository",
+    "retention-days",
+    "overwrite",
+}
 
 
 @dataclass
 class Done:
-    """How a step ended. `rehearsed` says why it was not really done; `environment` goes to the steps after it."""
+    """How a step ended. `rehearsed` says why it was not really done; `environment` goes to the steps after it.
+
+    `hollow`: what later steps would need of it is not there, so that their failure says nothing.
+    """
 
     conclusion: Literal["success", "failure"] = "success"
     rehearsed: str = ""
+    hollow: bool = False
     outputs: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -52,7 +65,9 @@ def perform(action: str, use: Use) -> Done:
     """Do what `owner/name@ref` does, as far as a rehearsal can."""
     done = _ACTIONS.get(action.partition("@")[0].lower())
     if done is None:
-        return Done(rehearsed=f"the sandbox has no network and does not know the action {action}")
+        return Done(
+            rehearsed=f"the sandbox has no network and does not know the action {action}", hollow=True
+        )
     return done(use)
 
 
@@ -76,9 +91,17 @@ def _checkout(use: Use) -> Done:
     )
     bare = str(use.hub.git.path)
     argv = ["/bin/sh", "-c", script, bare, commit, use.arguments.get("path") or "."]
-    env = environment(use.path) | {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    env = environment(use.path) | {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+    }
     code = use.place.lines(argv, cwd=use.place.workspace, env=env, say=use.say, deadline=120)
-    return Done(outputs={"commit": commit, "ref": use.run.ref}) if code == 0 else _failed(use, f"git exit {code}")
+    return (
+        Done(outputs={"commit": commit, "ref": use.run.ref})
+        if code == 0
+        else _failed(use, f"git exit {code}")
+    )
 
 
 def _upload(use: Use) -> Done:
@@ -98,7 +121,9 @@ def _upload(use: Use) -> Done:
         return _failed(use, complaint or f"exit {code}")
     artifact = keep(use.hub, use.run, name, data, _days(use.arguments.get("retention-days")))
     use.say(f"Artifact {name} has been uploaded: {len(data)} bytes, {artifact.digest}")
-    return Done(outputs={"artifact-id": str(artifact.id), "artifact-digest": artifact.digest.removeprefix("sha256:")})
+    return Done(
+        outputs={"artifact-id": str(artifact.id), "artifact-digest": artifact.digest.removeprefix("sha256:")}
+    )
 
 
 def keep(hub: Hub, run: Run, name: str, data: bytes, days: int = 90) -> Artifact:
@@ -129,20 +154,30 @@ def _download(use: Use) -> Done:
         return _failed(use, fault)
     wanted, name = use.arguments.get("run-id") or str(use.run.id), use.arguments.get("name", "")
     held = [a for a in use.hub.records.all(Artifact) if str(a.run) == wanted and a.name == name]
+    if not held and any(j.hollow for j in use.hub.records.all(Job) if str(j.run) == wanted):
+        return Done(
+            rehearsed=f"run {wanted} only rehearsed what would have made the artifact {name}", hollow=True
+        )
     if not held:
-        return _failed(use, f"Unable to download artifact(s): Artifact not found for name: {name} (run {wanted})")
+        return _failed(
+            use, f"Unable to download artifact(s): Artifact not found for name: {name} (run {wanted})"
+        )
     folder = use.arguments.get("path") or "."
     data = zip_of(use.hub, held[-1].id).read_bytes()
     code, names, complaint = use.place.data(_python("unpack", folder), env={}, stdin=data)
     if code != 0:
         return _failed(use, complaint or f"exit {code}")
-    use.say(f"Artifact {name} of run {wanted} ({held[-1].digest}) downloaded to {folder}: {names.decode(errors='replace').split()}")
+    use.say(
+        f"Artifact {name} of run {wanted} ({held[-1].digest}) downloaded to {folder}: {names.decode(errors='replace').split()}"
+    )
     return Done(outputs={"download-path": str(use.place.workspace / folder)})
 
 
 def _setup_terraform(use: Use) -> Done:
     wanted = use.arguments.get("terraform_version", "latest")
-    return Done(rehearsed=f"nothing was installed (asked: {wanted}); the machine's own terraform, if any, is used")
+    return Done(
+        rehearsed=f"nothing was installed (asked: {wanted}); the machine's own terraform, if any, is used"
+    )
 
 
 def _credentials(use: Use) -> Done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import PurePosixPath
 
 from tools.sandbox.github import views
@@ -12,7 +13,7 @@ from tools.sandbox.github.records import Annotation, Artifact, Job, Pull, Run
 
 def workflow_number(path: str) -> int:
     """A workflow's id: stable for its path, across restarts."""
-    return 1 + int.from_bytes(path.encode()[-40:], "big") % (2**31 - 2)
+    return 1 + zlib.crc32(path.encode())
 
 
 def workflow_view(hub: Hub, path: str, name: str) -> views.Json:

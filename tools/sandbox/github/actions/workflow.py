@@ -134,11 +134,15 @@ def parse(data: bytes) -> Workflow:
     except ValidationError as fault:
         first = fault.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise WorkflowFaultError(f"{place}: {first['msg']} (the sandbox rehearses a subset of Actions)") from fault
+        raise WorkflowFaultError(
+            f"{place}: {first['msg']} (the sandbox rehearses a subset of Actions)"
+        ) from fault
     workflow.ordered()
     return workflow
 
 
 def is_workflow(path: str) -> bool:
     """Whether Actions would read this file."""
-    return path.startswith(FOLDER) and "/" not in path.removeprefix(FOLDER) and path.endswith((".yml", ".yaml"))
+    return (
+        path.startswith(FOLDER) and "/" not in path.removeprefix(FOLDER) and path.endswith((".yml", ".yaml"))
+    )
