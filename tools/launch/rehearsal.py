@@ -55,9 +55,9 @@ def rehearsal_of(house: House, config: Config, run_id: str) -> Rehearsal | None:
     if standing is not None:
         return standing.rehearsal
     folder = folders.private(config.state_dir / "sandboxes" / run_id)
-    settings, ready = _settings(config, folder, die_with_parent=True)
+    settings, ready, said = _settings(config, folder, die_with_parent=True)
     base = environments.environment("base").python
-    child = house.start("sandbox", [base, "-P", "-m", "tools.sandbox"], [settings.ready_fd])
+    child = house.start("sandbox", [base, "-P", "-m", "tools.sandbox"], [said])
     child.tell(settings)
     return _ready(ready, child.log)
 
@@ -69,7 +69,7 @@ def sandbox_up(state_dir: Path | None) -> tuple[dict[str, Any], str]:
     standing = standing_of(config)
     if standing is None:
         folder = folders.private(config.state_dir / "sandbox")
-        settings, ready = _settings(config, folder, die_with_parent=False)
+        settings, ready, said = _settings(config, folder, die_with_parent=False)
         reader, writer = os.pipe()
         log = folder / "sandbox.log"
         with log.open("ab") as out:
@@ -85,13 +85,13 @@ def sandbox_up(state_dir: Path | None) -> tuple[dict[str, Any], str]:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                pass_fds=(reader, settings.ready_fd),
+                pass_fds=(reader, said),
                 env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "PYTHONUTF8": "1"},
                 cwd=folder,
                 start_new_session=True,
             )
         os.close(reader)
-        os.close(settings.ready_fd)
+        os.close(said)
         with os.fdopen(writer, "wb") as pipe:
             pipe.write(settings.model_dump_json().encode())
         standing = Up(pid=process.pid, rehearsal=_ready(ready, log))
@@ -160,8 +160,8 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _settings(config: Config, folder: Path, *, die_with_parent: bool) -> tuple[SandboxSettings, int]:
-    """Its settings and our end of its ready line. A sandbox that was stopped comes back on the same ports."""
+def _settings(config: Config, folder: Path, *, die_with_parent: bool) -> tuple[SandboxSettings, int, int]:
+    """Its settings, and both ends of its ready line: ours, its own. A sandbox that was stopped comes back on the same ports."""
     ports = folder / "ports.json"
     try:
         known = json.loads(ports.read_text())
@@ -179,7 +179,7 @@ def _settings(config: Config, folder: Path, *, die_with_parent: bool) -> tuple[S
         ready_fd=writer,
         die_with_parent=die_with_parent,
     )
-    return settings, reader
+    return settings, reader, writer
 
 
 def _ready(reader: int, log: Path) -> Rehearsal:
