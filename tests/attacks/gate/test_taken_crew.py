@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -171,7 +172,7 @@ def test_the_gate_says_it_is_not_dumpable(gate: dict[str, object]) -> None:
     assert "NoNewPrivs:\t1" in status
     assert Path(f"/proc/{gate['pid']}/environ").stat().st_uid == 0
     limits = Path(f"/proc/{gate['pid']}/limits").read_text()
-    assert limits.split("Max core file size")[1].split()[0] == "0"
+    assert limits.split("Max core file size")[1].split()[:2] == ["0", "0"]
 
 
 def test_the_gate_has_no_descriptor_but_its_pipes_and_files(gate: dict[str, object]) -> None:
@@ -179,6 +180,32 @@ def test_the_gate_has_no_descriptor_but_its_pipes_and_files(gate: dict[str, obje
     allowed = ("socket:", "pipe:", "anon_inode:", "/dev/null", str(gate["gate"]))
     inherited = {str(Path(f"/proc/self/fd/{n}").readlink()) for n in (0, 1, 2)}
     assert not [link for link in links - inherited if not link.startswith(allowed)]
+
+
+def test_the_gate_dies_with_the_launcher_also_when_that_is_killed() -> None:
+    settings, never = os.pipe()
+    life, held = os.pipe()
+    start = f"import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-P', '-m', 'tools.gate', '--settings-fd', '{settings}'], pass_fds=({settings}, {held})); print(p.pid, flush=True); time.sleep(60)"
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", start],
+        pass_fds=(settings, held),
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": str(ROOT)},
+    ) as launcher:
+        os.close(held)
+        pid = int(launcher.stdout.readline())
+        status = Path(f"/proc/{pid}/status")
+        for _ in range(400):
+            if "NoNewPrivs:\t1" in status.read_text():
+                break
+            time.sleep(0.05)
+        launcher.kill()
+    ended, _, _ = select.select([life], [], [], 5)
+    if not ended:
+        os.kill(pid, 9)
+    for fd in (settings, never, life):
+        os.close(fd)
+    assert ended, "the gate outlived its launcher"
 
 
 def test_the_journal_is_whole_afterwards(gate: dict[str, object]) -> None:

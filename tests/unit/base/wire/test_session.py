@@ -39,6 +39,7 @@ def test_every_answer_comes_back_as_what_it_is(environment: str) -> None:
     for key in ("fault", "other", "contract"):
         assert isinstance(found[key], SessionAnswerError)
         assert "MARKED-SECRET" not in str(found[key])
+    assert "its contract is Said" in str(found["other"])
     assert len(found["large"]) == 20_000_000
     assert found["afterwards"] == "alive"
 
