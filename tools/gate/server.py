@@ -33,6 +33,7 @@ from tools.gate.words import (
     PlanVerdict,
     RunRecord,
     RunRef,
+    ShownChange,
     SignoffRef,
     SignoffState,
     Submit,
@@ -80,6 +81,7 @@ def tools_of(room: Room, judge: Callable[[JudgePlan], PlanVerdict], role: Role) 
         _tool("fetch_change", "What was issued under a change_id, with the base tree at the signed base commit.", FetchChange, IssuedChange, desk.fetch_change),
         _tool("deposit", "Hand over a signed bundle with its manifest and bytes; it is verified before it is kept.", Deposit, SignoffState, desk.deposit, Effect.ANNOTATE),
         _tool("pending", "The sign-offs of a run that wait for the person.", RunRef, Pending, partial(states.pending, room)),
+        _tool("show_change", "The whole of a change that waits: every call, the destination, and every file before and after.", SignoffRef, ShownChange, partial(states.shown, room)),
         _tool("confirm", "The person's yes to one sign-off.", Confirmation, SignoffState, partial(states.answer, room, yes=True), Effect.ANNOTATE),
         _tool("refuse", "The person's no to one sign-off.", Confirmation, SignoffState, partial(states.answer, room, yes=False), Effect.ANNOTATE),
     ]  # fmt: skip

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from policies import trust
-from policies.change import Phase
+from policies.change import Operation, Phase
 from policies.finding import Finding
 from policies.trust import moment
 from tools.gate.ledger import Deposited, Ledger, Spending, State, destination_text
 from tools.gate.room import Room
-from tools.gate.words import Confirmation, GrantState, Pending, PhaseRecord, RunRecord, RunRef, SignoffState
+from tools.gate.words import (
+    Confirmation,
+    GrantState,
+    Pending,
+    PhaseRecord,
+    RunRecord,
+    RunRef,
+    ShownChange,
+    ShownFile,
+    SignoffRef,
+    SignoffState,
+)
 from tools.tool import Role, ToolRefusedError
 
 
@@ -136,6 +149,30 @@ def pending(room: Room, asked: RunRef) -> Pending:
     ledger = room.ledger(asked.run_id)
     states = [signoff_state(room, ledger, kept.signoff) for kept in ledger.live()]
     return Pending(signoffs=tuple(state for state in states if state.state == "awaiting_person"))
+
+
+def shown(room: Room, asked: SignoffRef) -> ShownChange:
+    """The whole of a kept change, from the gate's own copy. Raises ToolRefusedError, TargetError, JournalFaultError."""
+    kept = known(room.ledger(), asked.signoff)
+    change = room.change(kept)
+    place, live = change.destination.repository, room.targets.repository
+    base = live.tree(place.base_commit) if live and place else {}
+    files = tuple(
+        ShownFile(
+            path=a.path,
+            operation=a.operation,
+            before=b64encode(base[a.path]) if a.path in base else None,
+            after=None if a.operation is Operation.DELETE else b64encode(room.content.read(a.digest)),
+        )
+        for a in change.artifacts
+    )
+    return ShownChange(
+        signoff=kept.signoff,
+        phase=kept.phase,
+        destination=change.destination,
+        grants=change.grants,
+        files=files,
+    )
 
 
 def answer(room: Room, given: Confirmation, *, yes: bool) -> SignoffState:

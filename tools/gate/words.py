@@ -9,7 +9,7 @@ devops    signoff_state      where a sign-off stands (a person may have to confi
 sre       run_record         what the journal says of this run
 notary    fetch_change       what the gate issued under a change_id, with the base tree at the signed base commit
 notary    deposit            hand over a signed bundle and its bytes; verified before it is kept
-person    run_record, pending, confirm, refuse
+person    run_record, pending, show_change, confirm, refuse
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from pydantic import Base64Bytes, Field, JsonValue
 
-from policies.change import ChangeId, Destination, Digest, Name, Phase, Word
+from policies.change import ChangeId, Destination, Digest, Grant, Name, Phase, Word
 from policies.finding import Finding
 from policies.statement import Statement
 
@@ -133,6 +133,25 @@ class Pending(Word):
     """What waits for the person."""
 
     signoffs: tuple[SignoffState, ...]
+
+
+class ShownFile(Word):
+    """One path of a change: the bytes at the base, and those that were signed. Absent means that there are none."""
+
+    path: str
+    operation: str
+    before: Base64Bytes | None = None
+    after: Base64Bytes | None = None
+
+
+class ShownChange(Word):
+    """A whole change from the gate's own copy, for the person who is asked to confirm it."""
+
+    signoff: Digest
+    phase: Phase
+    destination: Destination
+    grants: tuple[Grant, ...]
+    files: tuple[ShownFile, ...]
 
 
 class Confirmation(Word):

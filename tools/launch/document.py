@@ -63,7 +63,7 @@ def build(
         "graph": crew.get("graph", {"nodes": 0, "relationships": 0}),
         "model_calls": crew.get("model_calls", 0),
         "tokens": crew.get("tokens", 0),
-        "durations": crew.get("durations", {}),
+        "durations": dict(crew.get("durations", {})),
     }
 
 

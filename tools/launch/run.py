@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
 import json
-import os
 import queue
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from policies.change import Destination
 from tools import confine, environments
-from tools.gate.words import Confirmation, Pending, RunRecord, RunRef, SignoffState
+from tools.gate.words import Confirmation, Pending, RunRecord, RunRef, ShownChange, SignoffRef, SignoffState
 from tools.launch import document, folders
 from tools.launch.config import Config, ConfigFaultError
+from tools.launch.diff import change_lines
 from tools.launch.processes import House
-from tools.launch.rehearsal import Rehearsal, rehearsal_of
+from tools.launch.rehearsal import rehearsal_of
 from tools.launch.show import Show
 from tools.launch.wiring import RunSettings, Started, start
 from tools.notary.keys import ensure_keys
@@ -26,8 +27,6 @@ from tools.session import BackgroundSessions, SessionFaultError
 from tools.tool import ToolRefusedError
 from traces import setup, spans
 from traces.names import RUN, RUN_ID
-
-POLL = 0.2
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class Asked:
 
 def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) -> dict[str, Any]:
     """Bring the goal to its end and return the document. Raises ConfigFaultError before anything starts."""
+    began = time.monotonic()
     ensure_keys(folders.private(config.state_dir), config.rehearsal)
     run_dir, told = _opened(config, asked)
     for name in ("crew", "scanner"):
@@ -68,12 +68,14 @@ def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) ->
             traceparent=spans.carrier().get("traceparent"),
         )
         started = start(house, config, settings, lambda: rehearsal_of(house, config, told["run_id"]))
-        record, code = _attend(started, told["run_id"], run_dir, show)
+        record, code, signed_at = _attend(started, told["run_id"], show)
         if code not in (0, 2, 3):
             show.line(f"the crew ended with {code}: {started.crew.tail(3)}")
     close()
     result = _crew_result(run_dir)
     ended = document.build(run=told, crew=result, record=record, run_dir=run_dir, crew_exit=code)
+    clock = {"to_first_signoff": signed_at, "total": time.monotonic()}
+    ended["durations"] |= {name: round(at - began, 3) for name, at in clock.items() if at is not None}
     folders.write_json(run_dir / "document.json", ended)
     return ended
 
@@ -105,8 +107,12 @@ def _opened(config: Config, asked: Asked) -> tuple[Path, dict[str, Any]]:
     return run_dir, told
 
 
-def _attend(started: Started, run_id: str, run_dir: Path, show: Show) -> tuple[RunRecord | None, int]:
-    """Show progress and put the gate's questions to the person until the crew has ended; then ask the journal."""
+def _attend(started: Started, run_id: str, show: Show) -> tuple[RunRecord | None, int, float | None]:
+    """Show progress and put the gate's questions to the person until the crew has ended; then ask the journal.
+
+    The journal's record, the crew's exit code, and when the first sign-off was told of.
+    """
+    signed_at: float | None = None
     events: queue.Queue[dict[str, Any] | None] = queue.Queue()
     reader = threading.Thread(target=_read_progress, args=(started.progress, events), daemon=True)
     reader.start()
@@ -114,13 +120,15 @@ def _attend(started: Started, run_id: str, run_dir: Path, show: Show) -> tuple[R
         with BackgroundSessions({"gate": started.person_fd}) as sessions:
             while (event := events.get()) is not None:
                 show.event(event)
+                if event.get("event") == "signed" and signed_at is None:
+                    signed_at = time.monotonic()
                 if event.get("event") == "waiting":
-                    _confirm(sessions, run_id, run_dir, show)
+                    _confirm(sessions, run_id, show)
             code = started.crew.process.wait()
-            return sessions.call("gate", "run_record", RunRef(run_id=run_id), RunRecord), code
+            return sessions.call("gate", "run_record", RunRef(run_id=run_id), RunRecord), code, signed_at
     except (SessionFaultError, ToolRefusedError) as fault:
         show.line(f"the gate could not be asked: {fault}")
-        return None, 1
+        return None, 1, signed_at
 
 
 def _read_progress(pipe: IO[str], events: queue.Queue[dict[str, Any] | None]) -> None:
@@ -136,32 +144,20 @@ def _read_progress(pipe: IO[str], events: queue.Queue[dict[str, Any] | None]) ->
     events.put(None)
 
 
-def _confirm(sessions: BackgroundSessions, run_id: str, run_dir: Path, show: Show) -> None:
-    pending = sessions.call("gate", "pending", RunRef(run_id=run_id), Pending)
-    for waiting in pending.signoffs:
-        _show_change(waiting, run_dir, show)
-        person = Confirmation(signoff=waiting.signoff, person=os.environ.get("USER", "unknown"))
-        tool = (
-            "confirm"
-            if show.ask(f"Do this? ({waiting.phase}, sign-off {waiting.signoff[:19]})")
-            else "refuse"
+def _confirm(sessions: BackgroundSessions, run_id: str, show: Show) -> None:
+    """Put each waiting sign-off to the person, as the gate itself holds it."""
+    for waiting in sessions.call("gate", "pending", RunRef(run_id=run_id), Pending).signoffs:
+        change = sessions.call("gate", "show_change", SignoffRef(signoff=waiting.signoff), ShownChange)
+        for line in change_lines(change):
+            show.line(line)
+        yes = show.ask(
+            f"Do this? ({waiting.phase}, sign-off {waiting.signoff[:19]}, until {waiting.expires})"
         )
-        sessions.call("gate", tool, person, SignoffState)
-
-
-def _show_change(waiting: SignoffState, run_dir: Path, show: Show) -> None:
-    """The complete change, from the gate's own words: every call, every destination, every byte."""
-    show.line(f"{waiting.phase} is signed and waits for you; expires {waiting.expires}")
-    for grant in waiting.grants:
-        show.line(f"  {grant.seq}. {grant.server}.{grant.verb} -> {grant.destination}")
-    folder = run_dir / "changesets" / waiting.phase / "files"
-    show.line(f"  the signed bytes lie in {folder}")
+        person = Confirmation(signoff=waiting.signoff, person=getpass.getuser())
+        sessions.call("gate", "confirm" if yes else "refuse", person, SignoffState)
 
 
 def _crew_result(run_dir: Path) -> dict[str, Any]:
     """The crew's own words about the run; none when it died before it wrote them."""
     path = run_dir / "result.json"
     return folders.read_json(path) if path.is_file() else {}
-
-
-__all__ = ["Asked", "Destination", "Rehearsal", "run"]

@@ -1,0 +1,172 @@
+"""The launcher's own parts: goals that are none, configuration that cannot be used, the document, the diff for a person."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from policies.change import Destination, Grant, RepositoryTarget
+from tools.gate.words import RunRecord, ShownChange, ShownFile
+from tools.launch import config, document, folders, goal_text
+from tools.launch.config import ConfigFaultError
+from tools.launch.diff import change_lines
+from tools.launch.goal_text import GoalFaultError
+from tools.launch.show import ConsoleShow
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+@pytest.mark.parametrize(
+    ("goal", "words"),
+    [("", "empty"), ("  \n", "empty"), ("가" * 400_000, "longer than"), ("a\x00b", "U\\+0000"), ("a\x1b[31mb", "U\\+001B"), ("a\u202eb", "U\\+202E")],
+)
+def test_a_text_that_can_be_no_goal_is_refused_in_a_sentence(goal: str, words: str) -> None:
+    with pytest.raises(GoalFaultError, match=words):
+        goal_text.check(goal)
+
+
+def test_a_goal_keeps_its_words() -> None:
+    assert goal_text.check(" 쿠버네티스에 nginx 3개\n") == "쿠버네티스에 nginx 3개"
+
+
+def read(folder: Path, **chosen: str) -> config.Config:
+    return config.read({"HOME": str(folder), "PATH": ""}, cwd=folder, state_dir=folder / "s", **chosen)
+
+
+@pytest.mark.parametrize(
+    ("toml", "chosen", "words"),
+    [
+        ("", {"profile": "nowhere"}, "there is no profile 'nowhere'; known profiles: default, production, sandbox"),
+        ("", {"profile": "default"}, "none is configured"),
+        ("", {"model": "gpt"}, "unknown model 'gpt'"),
+        ("profile = 3", {}, "profile: Input should be a valid string"),
+        ("[github]\nsecret = 1", {}, "github.secret: Extra inputs"),
+        ("[[[", {}, "cannot be read"),
+        ('[kubernetes]\nkind = "kubeconfig"', {}, "names a real target"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_names_what_to_change(tmp_path: Path, toml: str, chosen: dict[str, str], words: str) -> None:
+    (tmp_path / "countersign.toml").write_text(toml)
+    with pytest.raises(ConfigFaultError, match=words.replace("[", "\\[")):
+        read(tmp_path, **chosen)
+
+
+def test_the_default_is_a_rehearsal_with_the_offline_model(tmp_path: Path) -> None:
+    chosen = read(tmp_path)
+    assert chosen.rehearsal
+    assert chosen.file.model.model == "offline"
+    assert chosen.state_dir == tmp_path / "s" / "gate"
+
+
+def record(status: str) -> RunRecord:
+    return RunRecord.model_validate({"run_id": "r", "status": status, "phases": [], "denials": [], "journal_head": "h"})
+
+
+@pytest.mark.parametrize(
+    ("journal", "crew", "dry_run", "ended"),
+    [
+        ("applied", 0, False, "applied"),
+        ("signed", 0, True, "signed"),
+        ("signed", 0, False, "failed"),
+        ("partial", 0, False, "failed"),
+        ("failed", 0, False, "failed"),
+        ("refused", 0, False, "refused"),
+        ("nothing_signed", 0, False, "failed"),
+        ("nothing_signed", 2, False, "not_understood"),
+        ("nothing_signed", 3, False, "refused"),
+        ("nothing_signed", 1, False, "failed"),
+        ("applied", 1, False, "failed"),
+        ("applied", 3, False, "refused"),
+        ("partial", 2, False, "failed"),
+    ],
+)
+def test_the_crew_can_make_a_status_worse_and_never_better(journal: str, crew: int, dry_run: bool, ended: str) -> None:
+    assert document.status(record(journal), crew, dry_run=dry_run) == ended
+
+
+def test_without_the_gates_word_nothing_was_applied() -> None:
+    assert document.status(None, 0, dry_run=False) == "failed"
+
+
+def test_the_person_sees_every_call_and_every_line() -> None:
+    place = RepositoryTarget(
+        host="api.example", repository_id=7, full_name="acme/platform", clone_url="u", base_branch="main", base_commit="a" * 40
+    )
+    change = ShownChange(
+        signoff="sha256:" + "1" * 64,
+        phase="publish",
+        destination=Destination(repository=place),
+        grants=(Grant(seq=1, server="github", verb="push_commit", arguments={"branch": "b"}, effect_key="k"),),
+        files=(
+            ShownFile(path="a.yaml", operation="modify", before=b"b2xkCnNhbWUK", after=b"bmV3CnNhbWUK"),
+            ShownFile(path="b.bin", operation="add", after=b"/w=="),
+        ),
+    )
+    shown = "\n".join(change_lines(change))
+    for words in ("acme/platform (api.example, id 7), main at " + "a" * 40, 'github.push_commit {"branch": "b"}', "-old", "+new", "b.bin: not text"):
+        assert words in shown
+
+
+def test_nobody_at_a_terminal_is_a_no_and_words_cannot_move_the_cursor() -> None:
+    out = io.StringIO()
+    show = ConsoleShow(Console(file=out, force_terminal=False, width=200), None)
+    assert not show.ask("Do this?")
+    show.event({"event": "speak", "role": "DevOps", "text": "\x1b[2Jhello [red]x[/]"})
+    assert "\x1b" not in out.getvalue()
+    assert "hello [red]x[/]" in out.getvalue()
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "", "yess\n", "y y\n"])
+def test_anything_but_yes_is_no(answer: str) -> None:
+    assert not ConsoleShow(Console(file=io.StringIO()), io.StringIO(answer)).ask("?")
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigFaultError, match="--state-dir"):
+        folders.private(tmp_path / "file" / "below")
+
+
+def test_a_run_is_found_by_a_unique_beginning(tmp_path: Path) -> None:
+    for name in ("20260101-000000-aaaa", "20260101-000000-abbb"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    assert folders.find_run(tmp_path, "last").name.endswith("abbb")
+    assert folders.find_run(tmp_path, "20260101-000000-aa").name.endswith("aaaa")
+    for wanted in ("20260101", "x", ""):
+        with pytest.raises(ConfigFaultError):
+            folders.find_run(tmp_path, wanted)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["run", ""], 2, "the goal is empty"),
+        (["run", "nginx", "--lang", "fr"], 2, "--lang is ko or en"),
+        (["run", "nginx", "--profile", "nowhere"], 2, "there is no profile"),
+        (["show", "nothing"], 2, "there is no run"),
+        (["verify", "missing.json"], 2, "trust file"),
+        (["serve", "vault"], 2, "there is no server 'vault'"),
+        (["init"], 2, "nobody is at a terminal"),
+        (["bogus"], 2, "No such command"),
+    ],
+)
+def test_bad_usage_is_one_sentence_and_exit_2(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    command = [sys.executable, str(ROOT / "main.py"), *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_json_is_one_document_on_stdout(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "main.py"), "runs", "--json", "--state-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"runs": []}
