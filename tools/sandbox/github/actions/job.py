@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tools import confine
 from tools.sandbox.github.actions import uses
-from tools.sandbox.github.actions.child import LATE, Place, read_text
+from tools.sandbox.github.actions.child import LATE, Children, Place, read_text
 from tools.sandbox.github.actions.expressions import (
     ExpressionFaultError,
     Status,
@@ -50,6 +50,7 @@ class JobWork:
     job: Job
     contexts: dict[str, Any]
     toolbox: Toolbox
+    children: Children
     deadline: float
     environment: dict[str, str] = field(default_factory=dict)
     paths: list[str] = field(default_factory=list)
@@ -58,10 +59,8 @@ class JobWork:
     def perform(self) -> dict[str, str]:
         """Run every step; the job's outputs. The record in `self.job` is final afterwards."""
         readable = (*self.toolbox.readable(), *uses.readable(), self.hub.git.path)
-        place = Place(
-            self.hub.state.resolve() / "work" / f"{self.run.id}-{self.job.id}-{secrets.token_hex(4)}",
-            readable,
-        )
+        scratch = f"{self.run.id}-{self.job.id}-{secrets.token_hex(4)}"
+        place = Place(self.hub.state.resolve() / "work" / scratch, readable, self.children)
         place.make()
         self.contexts |= {
             "steps": {},

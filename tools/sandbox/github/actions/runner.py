@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from tools.sandbox.github.actions.child import Children, StoppedError
 from tools.sandbox.github.actions.expressions import ExpressionFaultError, Status, condition, interpolate
 from tools.sandbox.github.actions.job import JobWork, planned
 from tools.sandbox.github.actions.shims import Toolbox
@@ -44,6 +45,7 @@ class Runner:
         self._toolbox = toolbox
         self._deadline = deadline
         self._groups: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._children = Children()
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="runner")
         toolbox.make()
         for run in hub.records.all(Run):
@@ -97,8 +99,9 @@ class Runner:
         )
 
     def close(self) -> None:
-        """Take no more runs; those under way end with the process."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Take no more runs and end those under way; the next start calls them cancelled."""
+        self._children.stop()
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _files(self, commit: str) -> dict[str, str]:
         entries = self._hub.git.entries(self._hub.git.commit(commit).tree, recursive=True)
@@ -168,11 +171,16 @@ class Runner:
     def _perform(self, run: Run, workflow: Workflow) -> None:
         with self._groups[_group(workflow, self._contexts(run)) or f"run {run.id}"]:
             run = self._update(run, status="in_progress")
-            failed = True
             try:
                 failed = self._jobs(run, workflow)
-            finally:
-                self._update(run, status="completed", conclusion="failure" if failed else "success")
+            except StoppedError:
+                return
+            except (
+                BaseException
+            ):  # a fault of the sandbox itself: told by the pool, and the run must not hang
+                self._abandon(run)
+                raise
+            self._update(run, status="completed", conclusion="failure" if failed else "success")
 
     def _jobs(self, run: Run, workflow: Workflow) -> bool:
         """Perform every job; whether any failed."""
@@ -202,7 +210,9 @@ class Runner:
             job = self._hub.records.put(
                 job.model_copy(update={"status": "in_progress", "steps": planned(plan, contexts)})
             )
-            work = JobWork(self._hub, run, workflow, plan, job, contexts, self._toolbox, self._deadline)
+            work = JobWork(
+                self._hub, run, workflow, plan, job, contexts, self._toolbox, self._children, self._deadline
+            )
             outputs = work.perform()
             needs[key] = {"result": "failure" if work.failed else "success", "outputs": outputs}
         return any(need["result"] == "failure" for need in needs.values())

@@ -45,6 +45,7 @@ _PROVIDER = """provider "aws" {
   skip_credentials_validation = true
   skip_metadata_api_check     = true
   skip_requesting_account_id  = true
+  max_retries                 = 1
 }
 """
 _TERRAFORM = r"""#!/bin/sh
@@ -161,6 +162,7 @@ class Toolbox:
             "TF_CLI_CONFIG_FILE": str(self.folder / "terraform.rc"),
             "CHECKPOINT_DISABLE": "1",
             "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_MAX_ATTEMPTS": "1",  # there is no cloud to wait for
         }
 
     def _write(self, name: str, text: str) -> None:
