@@ -34,7 +34,7 @@ def build(settings: ModelSettings, offline: Callable[[], BaseLLM]) -> BaseLLM:
     if settings.model == OFFLINE:
         return offline()
     try:
-        return LLM(
+        made = LLM(
             model=settings.model,
             base_url=settings.base_url,
             api_key=settings.api_key,
@@ -52,6 +52,13 @@ def build(settings: ModelSettings, offline: Callable[[], BaseLLM]) -> BaseLLM:
             f"the model {settings.model!r} cannot be set up: {fault}.",
             "Check model, base_url and key.",
         ) from fault
+    if made.provider == "openai" and not made.api_key:
+        raise ModelFaultError(
+            "model-key",
+            f"the model {settings.model!r} needs a key.",
+            "Set it; any word will do for a server without keys.",
+        )
+    return made
 
 
 def usage(llm: BaseLLM) -> Usage:

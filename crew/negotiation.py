@@ -166,10 +166,12 @@ async def negotiate(
         custom_message_types=[StructuredMessage[Proposed], StructuredMessage[Reviewed]],
     )
     cancellation = CancellationToken()
+    talk = asyncio.ensure_future(team.run(cancellation_token=cancellation))
     try:
-        await team.run(cancellation_token=cancellation)
+        await asyncio.shield(talk)
     except asyncio.CancelledError:
-        cancellation.cancel()
+        cancellation.cancel()  # the seat's turn is let go, then the team ends by itself
+        await asyncio.wait({talk})
         raise
     except RuntimeError:
         if table.fault is not None:  # the team passes a seat's exception on as text

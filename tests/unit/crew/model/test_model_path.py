@@ -82,14 +82,9 @@ def escalating(kind: str, request: Any, messages: Any) -> str | None:
     return json.dumps({"decision": "escalate", "note": "a person should look"}) if kind == "review" else None
 
 
-def hides_the_wish(kind: str, request: Any, messages: Any) -> str | None:
-    """The Planner drops that the person asked for it, so that DevOps would silently repair what was asked."""
-    return approving(kind, request, messages)
-
-
 @pytest.mark.parametrize(
     ("goal", "script"),
-    [(UNSAFE, approving), (SAFE, injecting), (SAFE, writing), (SAFE, escalating), (UNSAFE, hides_the_wish)],
+    [(UNSAFE, approving), (SAFE, injecting), (SAFE, writing), (SAFE, escalating)],
 )
 def test_no_model_gets_an_unclean_change_signed(tmp_path: Path, goal: str, script: Any) -> None:
     with model_server(script) as server:
@@ -190,9 +185,12 @@ def test_a_server_that_is_down_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "named"),
-    [({"model": "nonsense/foo"}, "model-unknown"), ({"model": "openai/gpt-4o-mini"}, "model-settings")],
+    [({"model": "nonsense/foo"}, "model-unknown"), ({"model": "openai/gpt-4o-mini"}, "model-key")],
 )
-def test_a_model_that_cannot_be_set_up_is_named(settings: dict[str, Any], named: str) -> None:
+def test_a_model_that_cannot_be_set_up_is_named(
+    settings: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ModelFaultError) as caught:
         model.build(ModelSettings(**settings), lambda: pytest.fail("the offline model was not asked for"))
     assert caught.value.name == named
