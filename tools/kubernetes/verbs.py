@@ -18,6 +18,7 @@ APPLICATION = ("argoproj.io/v1alpha1", "Application")
 _ENDED = frozenset({"Succeeded", "Failed", "Error"})
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
+_COMPARES_WITHIN = 5.0
 
 
 class Signed(Word):
@@ -171,7 +172,24 @@ class SyncApplication:
         self._patience = patience
 
     def find(self, call: Call) -> Receipt | None:
-        """The receipt of this change's operation, or of an Application that is Synced at the revision anyway."""
+        """The receipt of this change's operation, or of an Application that is Synced at the revision anyway.
+
+        Argo CD says Succeeded a moment before it compares again: a difference counts only when it stays.
+        """
+        receipt = self._read(call)
+        waited, pause = 0.0, _FIRST_PAUSE
+        while (
+            receipt is not None
+            and receipt.facts["phase"] == "Succeeded"
+            and not receipt.matches
+            and waited < _COMPARES_WITHIN
+        ):
+            self._sleep(pause)
+            waited, pause = waited + pause, pause * 2
+            receipt = self._read(call)
+        return receipt
+
+    def _read(self, call: Call) -> Receipt | None:
         arguments = _parsed(SyncArguments, call)
         application = self._cluster.find(*APPLICATION, arguments.namespace, arguments.name)
         if application is None:
@@ -220,16 +238,11 @@ class SyncApplication:
         self._wait(call)
 
     def _wait(self, call: Call) -> None:
+        """Until the operation has ended, or the patience."""
         waited, pause = 0.0, _FIRST_PAUSE
         while waited < self._patience:
             receipt = self.find(call)
-            if (
-                receipt is not None
-                and receipt.facts["phase"] in _ENDED
-                and receipt.facts["sync"] not in {"", "OutOfSync"}
-            ):
-                return
-            if receipt is not None and receipt.facts["phase"] in {"Failed", "Error"}:
+            if receipt is not None and receipt.facts["phase"] in _ENDED:
                 return
             self._sleep(pause)
             waited, pause = waited + pause, min(pause * 2, _LONGEST_PAUSE)

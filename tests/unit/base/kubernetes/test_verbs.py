@@ -357,3 +357,40 @@ def test_the_options_of_the_signed_application_go_along(shop: Shop) -> None:
     ]
     assert state["operation"]["sync"] == {"revision": shop.sha, "syncOptions": ["CreateNamespace=true"]}
     assert state["operation"]["info"] == [{"name": "countersign/change", "value": CHANGE}]
+
+
+class Moments:
+    """A cluster whose Application is read in a row of states, the last one for ever."""
+
+    def __init__(self, *states: Json) -> None:
+        self._states = list(states)
+        self.reads = 0
+
+    def find(self, *_: str) -> Json:
+        self.reads += 1
+        return self._states.pop(0) if len(self._states) > 1 else self._states[0]
+
+
+def ended(sha: str, sync: str) -> Json:
+    operation = {"info": [{"name": "countersign/change", "value": CHANGE}], "sync": {"revision": sha}}
+    state = {"phase": "Succeeded", "message": "successfully synced (all tasks run)", "operation": operation}
+    status = {
+        "operationState": state,
+        "sync": {"status": sync, "revision": sha},
+        "health": {"status": "Healthy"},
+    }
+    return {"spec": {"source": {"targetRevision": sha}}, "status": status}
+
+
+@pytest.mark.parametrize(("later", "matches"), [("Synced", True), ("OutOfSync", False)])
+def test_succeeded_before_it_was_compared_again_is_read_once_more(
+    shop: Shop, later: str, matches: bool
+) -> None:
+    cluster = Moments(ended(shop.sha, "OutOfSync"), ended(shop.sha, later))
+    paused: list[float] = []
+    verb_ = verbs(cluster, sleep=paused.append)["kubernetes.sync_application"]  # type: ignore[arg-type]
+    receipt = verb_.find(sync(shop, "shop"))
+    assert receipt is not None
+    assert receipt.matches is matches
+    assert cluster.reads == 1 + len(paused)
+    assert 0 < sum(paused) < 11
