@@ -134,11 +134,8 @@ def _read_back(seen: Observed, said: SummariseAnswer, around: Around) -> Iterato
 
     if seen.pull_request:
         read = seen.pull_request
-        number, state, url = (
-            read.get("number"),
-            read.get("state", ""),
-            read.get("url", read.get("html_url", "")),
-        )
+        number, url = read.get("number"), read.get("url", "")
+        state = "merged" if read.get("merged") else read.get("state", "")
         yield word("pull_request", number=number, state=state, url=url)
     for run in seen.workflow_runs:
         yield word(

@@ -121,7 +121,7 @@ def sit(
 )
 def test_how_it_ends(
     tmp_path: Path, rounds: Any, acts: list[str], ended: str, spoke: int, clean: bool
-) -> None:  # noqa: FBT001
+) -> None:
     security = Security(rounds)
     done, _ = sit(tmp_path, security, DevOps(acts))
     assert (done.transcript.ended, security.seen, done.clean) == (ended, spoke, clean)
