@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from tools.sandbox.cluster import admission, apply, defaults, errors, patch, rules, schema, validate
+from tools.sandbox.cluster import admission, apply, defaults, errors, incoming, patch, rules, validate
 from tools.sandbox.cluster.fields import Owner, entries
 from tools.sandbox.cluster.kinds import BY_KIND, Kind
 from tools.sandbox.cluster.services import allocate
@@ -76,8 +76,8 @@ class Cluster:
 
     def create(self, kind: Kind, namespace: str, body: Json, options: Options) -> Answer:
         """POST. Raises ApiError."""
-        manifest, warnings = self._read(kind, body, options.validation)
-        metadata = self._addressed(kind, namespace, manifest)
+        manifest, warnings = incoming.read(kind, body, options.validation)
+        metadata = incoming.addressed(kind, namespace, manifest)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + "".join(secrets.choice(_RANDOM) for _ in range(5))
         if not metadata.get("name"):
@@ -90,14 +90,14 @@ class Cluster:
         if "status" in kind.subresources:
             manifest.pop("status", None)
         owner = self._owner(kind, "Update", options)
-        owners = apply.update({}, _filled(manifest), _shape(kind), owner)
+        owners = apply.update({}, _filled(manifest), incoming.shape_of(kind), owner)
         return self._store(kind, None, manifest, owners, options, warnings)
 
     def replace(self, kind: Kind, namespace: str, name: str, body: Json, options: Options) -> Answer:
         """PUT. Raises ApiError."""
         live = self.get(kind, namespace, name)
-        manifest, warnings = self._read(kind, body, options.validation)
-        self._addressed(kind, namespace, manifest, name)
+        manifest, warnings = incoming.read(kind, body, options.validation)
+        incoming.addressed(kind, namespace, manifest, name)
         return self._update(kind, live, manifest, options, warnings)
 
     def patch(self, kind: Kind, namespace: str, name: str, how: Patch, body: Any, options: Options) -> Answer:  # noqa: ANN401 - a JSON value; the request's own parts
@@ -110,9 +110,9 @@ class Cluster:
         elif how == "merge":
             new = patch.json_merge(live, body)
         else:
-            new = patch.strategic_merge(live, body, _shape(kind))
-        manifest, warnings = self._read(kind, new, options.validation)
-        self._addressed(kind, namespace, manifest, name)
+            new = patch.strategic_merge(live, body, incoming.shape_of(kind))
+        manifest, warnings = incoming.read(kind, new, options.validation)
+        incoming.addressed(kind, namespace, manifest, name)
         return self._update(kind, live, manifest, options, warnings)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json:
@@ -157,22 +157,22 @@ class Cluster:
     def _apply(self, kind: Kind, namespace: str, name: str, body: Json, options: Options) -> Answer:
         if not options.manager:
             raise errors.no_field_manager()
-        wanted = _appliable(kind, body)
-        self._addressed(kind, namespace, wanted, name)
+        wanted = incoming.appliable(kind, body)
+        incoming.addressed(kind, namespace, wanted, name)
         live = self.store.get(kind, namespace, name)
         admission.namespace_exists(self.store, kind, namespace, name)
         if "status" in kind.subresources and not options.subresource:
             wanted.pop("status", None)
         base = live or {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}}
-        _check_version(kind, live, wanted)
+        incoming.check_version(kind, live, wanted)
         owner = self._owner(kind, "Apply", options)
-        merged, owners = apply.apply(base, wanted, _shape(kind), owner, force=options.force)
+        merged, owners = apply.apply(base, wanted, incoming.shape_of(kind), owner, force=options.force)
         return self._store(kind, live, copy.deepcopy(merged), owners, options, [])
 
     def _update(
         self, kind: Kind, live: Json, manifest: Json, options: Options, warnings: list[str]
     ) -> Answer:
-        _check_version(kind, live, manifest)
+        incoming.check_version(kind, live, manifest)
         if "status" in kind.subresources:
             if options.subresource == "status":
                 notes = manifest["metadata"].get("annotations")
@@ -189,7 +189,7 @@ class Cluster:
         # Nobody owns a status by writing the rest: it was carried over.
         hidden = {"status"} if "status" in kind.subresources and options.subresource != "status" else set()
         owners = apply.update(
-            _content(live, hidden), _content(_filled(manifest), hidden), _shape(kind), owner
+            _content(live, hidden), _content(_filled(manifest), hidden), incoming.shape_of(kind), owner
         )
         return self._store(kind, live, manifest, owners, options, warnings)
 
@@ -207,8 +207,10 @@ class Cluster:
             manifest["status"] = status
         allocate(kind, live, manifest, self.store)
         self._system(kind, live, manifest)
-        causes = [rules.required(path) for path in validate.missing(manifest, _shape(kind))]
-        causes += [_unsupported(*found) for found in validate.not_enumerated(manifest, _shape(kind))]
+        causes = [rules.required(path) for path in validate.missing(manifest, incoming.shape_of(kind))]
+        causes += [
+            _unsupported(*found) for found in validate.not_enumerated(manifest, incoming.shape_of(kind))
+        ]
         causes = causes or [*rules.faults(manifest), *(rules.changes(live, manifest) if live else ())]
         if causes:
             raise errors.invalid(kind, manifest["metadata"]["name"], dict.fromkeys(causes))
@@ -255,91 +257,10 @@ class Cluster:
         if live is None or _content(live, hidden) != _content(manifest, hidden):
             metadata["generation"] = before.get("generation", 0) + 1
 
-    def _read(
-        self, kind: Kind, body: object, how: Literal["Strict", "Warn", "Ignore"]
-    ) -> tuple[Json, list[str]]:
-        """The body as the server would read it, and warnings. Raises ApiError 400."""
-        manifest = _of_kind(kind, body)
-        shape = _shape(kind)
-        claimed = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
-        for fault in validate.mistyped(manifest, shape):
-            raise errors.bad_request(f"{claimed}: {fault}")
-        unknown = [f'unknown field "{path}"' for path in validate.unknown_fields(manifest, shape)]
-        if unknown and how == "Strict":
-            raise errors.bad_request(f"{claimed}: strict decoding error: {', '.join(unknown)}")
-        read: Json = copy.deepcopy(validate.without_unknown(manifest, shape))
-        return read, unknown if how == "Warn" else []
-
-    @staticmethod
-    def _addressed(kind: Kind, namespace: str, manifest: Json, name: str = "") -> Json:
-        """The metadata, once it agrees with the address of the request."""
-        metadata: Json = manifest.setdefault("metadata", {})
-        if name and metadata.setdefault("name", name) != name:
-            why = f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
-            raise errors.bad_request(why)
-        if kind.namespaced and metadata.setdefault("namespace", namespace) != namespace:
-            why = "the namespace of the provided object does not match the namespace sent on the request"
-            raise errors.bad_request(why)
-        if not kind.namespaced:
-            metadata.pop("namespace", None)
-        return metadata
-
     def _owner(self, kind: Kind, operation: str, options: Options) -> Owner:
         return Owner(
             options.manager, operation, kind.api_version, options.subresource, self.now(), frozenset()
         )
-
-
-def _shape(kind: Kind) -> schema.Shape:
-    return schema.root(kind.api_version, kind.kind)
-
-
-def _of_kind(kind: Kind, body: object) -> Json:
-    if not isinstance(body, dict):
-        raise errors.bad_request(f"the body is no {kind.kind}: a JSON object is expected")
-    if (body.get("apiVersion", kind.api_version), body.get("kind", kind.kind)) != (
-        kind.api_version,
-        kind.kind,
-    ):
-        why = f"does not match the expected {kind.kind} of {kind.api_version}"
-        raise errors.bad_request(
-            f"the object provided ({body.get('kind')} of {body.get('apiVersion')}) {why}"
-        )
-    return {"apiVersion": kind.api_version, "kind": kind.kind} | body
-
-
-def _appliable(kind: Kind, body: object) -> Json:
-    """The body of a server-side apply, a copy. Raises ApiError in the words of the typed parser."""
-    if not isinstance(body, dict) or "apiVersion" not in body or "kind" not in body:
-        raise errors.bad_request("Object 'Kind' is missing in the patch of a server-side apply")
-    manifest = copy.deepcopy(_of_kind(kind, body))
-    if manifest.get("metadata", {}).get("managedFields") is not None:
-        raise errors.bad_request("metadata.managedFields must be nil")
-    shape = _shape(kind)
-    metadata = manifest.get("metadata", {})
-    about = (
-        f"({metadata.get('namespace', '')}/{metadata.get('name', '')}; {kind.api_version}, Kind={kind.kind})"
-    )
-    faults = [f".{path}: field not declared in schema" for path in validate.unknown_fields(manifest, shape)]
-    faults += [fault.typed() for fault in validate.mistyped(manifest, shape)]
-    faults += validate.keyless(manifest, shape)
-    if faults:
-        text = faults[0] if len(faults) == 1 else "errors:\n" + "\n".join(f"  {fault}" for fault in faults)
-        raise errors.ApiError(500, "", f"failed to create typed patch object {about}: {text}")
-    read: Json = validate.without_unknown(manifest, shape)
-    return read
-
-
-def _check_version(kind: Kind, live: Json | None, manifest: Json) -> None:
-    metadata = manifest["metadata"]
-    if live is None:
-        if metadata.get("resourceVersion") or metadata.get("uid"):
-            raise errors.moved(kind, metadata["name"])
-        return
-    version = metadata.get("resourceVersion") or live["metadata"]["resourceVersion"]
-    uid = metadata.get("uid") or live["metadata"]["uid"]
-    if (version, uid) != (live["metadata"]["resourceVersion"], live["metadata"]["uid"]):
-        raise errors.moved(kind, metadata["name"])
 
 
 def _filled(manifest: Json) -> Json:

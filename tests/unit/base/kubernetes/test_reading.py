@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.served_cluster import deployment
 from tests.unit.base.kubernetes.shop import Shop, namespace, signed, until
-from tools.kubernetes import reading
+from tools.kubernetes import reading, words
 from tools.kubernetes.target import KubernetesTarget
 from tools.kubernetes.verbs import verbs
 from tools.tool import Effect, Nothing, ToolRefusedError
@@ -42,25 +42,23 @@ def test_every_tool_only_reads(shop: Shop) -> None:
 
 
 def test_resources_come_without_managed_fields_and_say_when_there_are_more(shop: Shop) -> None:
-    asked = reading.ListResources(api_version="apps/v1", kind="Deployment", namespace="web", limit=1)
+    asked = words.ListResources(api_version="apps/v1", kind="Deployment", namespace="web", limit=1)
     found = tool(shop, "list_resources", asked)
     assert (len(found.items), found.complete) == (1, False)
     assert "managedFields" not in found.items[0]["metadata"]
-    everywhere = tool(shop, "list_resources", reading.ListResources(api_version="apps/v1", kind="Deployment"))
+    everywhere = tool(shop, "list_resources", words.ListResources(api_version="apps/v1", kind="Deployment"))
     assert everywhere.complete
     assert {item["metadata"]["namespace"] for item in everywhere.items} == {"web", "strict"}
-    labelled = reading.ListResources(api_version="v1", kind="Pod", namespace="web", label_selector="app=web")
+    labelled = words.ListResources(api_version="v1", kind="Pod", namespace="web", label_selector="app=web")
     assert len(tool(shop, "list_resources", labelled).items) == 3
 
 
 @pytest.mark.parametrize("kind", ["Secret", "secret", " Secret ", "SecretList", "secrets"])
 def test_secrets_are_never_read(shop: Shop, kind: str) -> None:
     with pytest.raises(ToolRefusedError, match="secrets-are-not-read"):
-        tool(shop, "list_resources", reading.ListResources(api_version="v1", kind=kind))
+        tool(shop, "list_resources", words.ListResources(api_version="v1", kind=kind))
     with pytest.raises(ToolRefusedError, match="secrets-are-not-read"):
-        tool(
-            shop, "get_resource", reading.GetResource(api_version="v1", kind=kind, namespace="web", name="x")
-        )
+        tool(shop, "get_resource", words.GetResource(api_version="v1", kind=kind, namespace="web", name="x"))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +67,7 @@ def test_secrets_are_never_read(shop: Shop, kind: str) -> None:
 )
 def test_an_unknown_kind_is_named(shop: Shop, api_version: str, kind: str) -> None:
     with pytest.raises(TargetError):
-        tool(shop, "list_resources", reading.ListResources(api_version=api_version, kind=kind))
+        tool(shop, "list_resources", words.ListResources(api_version=api_version, kind=kind))
 
 
 @pytest.mark.parametrize("name", ["../../secrets/x", "web/../../x", "?watch=1", "a%2fb"])
@@ -78,7 +76,7 @@ def test_a_name_never_becomes_a_path(shop: Shop, name: str) -> None:
         tool(
             shop,
             "get_resource",
-            reading.GetResource(api_version="apps/v1", kind="Deployment", namespace="web", name=name),
+            words.GetResource(api_version="apps/v1", kind="Deployment", namespace="web", name=name),
         )
 
 
@@ -91,14 +89,14 @@ def test_namespaces_with_their_labels(shop: Shop) -> None:
 
 
 def test_a_rollout_that_is_complete(shop: Shop) -> None:
-    asked = reading.RolloutStatus(namespace="web", name="web")
+    asked = words.RolloutStatus(namespace="web", name="web")
     found = until(lambda: tool(shop, "rollout_status", asked), lambda r: r.complete)
     assert (found.desired, found.ready, found.message) == (3, 3, "3 of 3 pods ready")
     assert {(pod.phase, pod.ready) for pod in found.pods} == {("Running", True)}
 
 
 def test_a_rollout_that_cannot_pull_says_why(shop: Shop) -> None:
-    asked = reading.RolloutStatus(namespace="web", name="unknown")
+    asked = words.RolloutStatus(namespace="web", name="unknown")
     found = until(
         lambda: tool(shop, "rollout_status", asked),
         lambda r: r.pods and r.pods[0].reason == "ImagePullBackOff",
@@ -108,7 +106,7 @@ def test_a_rollout_that_cannot_pull_says_why(shop: Shop) -> None:
 
 
 def test_a_rollout_whose_pods_are_refused_says_why(shop: Shop) -> None:
-    asked = reading.RolloutStatus(namespace="strict", name="refused")
+    asked = words.RolloutStatus(namespace="strict", name="refused")
     found = until(lambda: tool(shop, "rollout_status", asked), lambda r: "FailedCreate" in r.message)
     assert 'violates PodSecurity "restricted:latest"' in found.message
     assert not found.complete
@@ -116,18 +114,18 @@ def test_a_rollout_whose_pods_are_refused_says_why(shop: Shop) -> None:
 
 def test_events_logs_and_metrics(shop: Shop) -> None:
     until(
-        lambda: tool(shop, "rollout_status", reading.RolloutStatus(namespace="web", name="web")),
+        lambda: tool(shop, "rollout_status", words.RolloutStatus(namespace="web", name="web")),
         lambda r: r.complete,
     )
     (event,) = tool(
-        shop, "list_events", reading.ListEvents(namespace="web", kind="Deployment", name="web")
+        shop, "list_events", words.ListEvents(namespace="web", kind="Deployment", name="web")
     ).events
     assert (event.reason, event.about) == ("ScalingReplicaSet", "Deployment/web")
-    assert len(tool(shop, "list_events", reading.ListEvents(namespace="web", limit=2)).events) == 2
+    assert len(tool(shop, "list_events", words.ListEvents(namespace="web", limit=2)).events) == 2
     pods = shop.cluster.listed("v1", "Pod", "web", chosen={"labelSelector": "app=web"})
-    log = tool(shop, "pod_logs", reading.PodLogs(namespace="web", pod=pods[0]["metadata"]["name"], tail=1))
+    log = tool(shop, "pod_logs", words.PodLogs(namespace="web", pod=pods[0]["metadata"]["name"], tail=1))
     assert log.text.startswith("rehearsal: ")
-    usage = tool(shop, "pod_metrics", reading.PodMetrics(namespace="web"))
+    usage = tool(shop, "pod_metrics", words.PodMetrics(namespace="web"))
     assert usage.available
     assert {(row.cpu_millicores, row.memory_bytes, row.rehearsal) for row in usage.pods} == {
         (10, 32 * 2**20, True)
@@ -140,13 +138,13 @@ def test_a_log_of_a_container_that_waits_is_a_named_refusal(shop: Shop) -> None:
         lambda p: bool(p and "containerStatuses" in p[0]["status"]),
     )
     with pytest.raises(TargetError, match="waiting to start"):
-        tool(shop, "pod_logs", reading.PodLogs(namespace="web", pod=pods[0]["metadata"]["name"]))
+        tool(shop, "pod_logs", words.PodLogs(namespace="web", pod=pods[0]["metadata"]["name"]))
 
 
 def test_an_application_as_argocd_says_it(shop: Shop) -> None:
     apply = verbs(shop.cluster, sleep=lambda _: None)["kubernetes.apply"]
     apply.perform(shop.apply(shop.application("seen")))
-    asked = reading.ApplicationStatus(name="seen")
+    asked = words.ApplicationStatus(name="seen")
     found = until(lambda: tool(shop, "application_status", asked), lambda a: a.sync == "OutOfSync")
     assert (found.revision, found.target_revision, found.health) == (shop.sha, shop.sha, "Missing")
     assert {row["kind"] for row in found.resources} == {"Namespace", "Deployment"}
