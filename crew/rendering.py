@@ -39,10 +39,11 @@ class Renderer:
             self.blueprints, {n: dict(s.parameters) for n, s in named.items()}, language=language
         )
         done = tuple(self._filled(step, filled[name]) for name, step in named.items())
+        brought = {other for step in done for other in self._known(step.blueprint).brings}
         accepted = [
-            self.blueprints[s.blueprint].accepted_goal(self.parameters(s), language)
-            for s in done
-            if s.explicit or s in steps
+            self.blueprints[step.blueprint].accepted_goal(self.parameters(step), language)
+            for step in done
+            if step.blueprint not in brought
         ]
         return Plan(
             phases=tuple(PhasePlan(phase=phase, steps=done) for phase in self._phases(done)),

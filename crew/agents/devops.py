@@ -21,6 +21,8 @@ from policies.change import Phase, canonical
 from policies.finding import ParameterChange, Remediation
 from policies.profile import Profile
 from tools.gate.words import OpenChange, OpenedChange
+from tools.internal.judging import Previews
+from tools.terraform import Preview
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,10 @@ class DevOps:
         if phase is Phase.PUBLISH:
             asked = DraftRequest(goal=drafting.goal, phase=phase, steps=drafting.phase.steps, files=files)
             answer = draft(self.agent, asked)
-            title, summary, written = answer.title, answer.summary, {f.path: f.text for f in answer.files}
+            title, written = answer.title, {f.path: f.text for f in answer.files}
+            summary = "\n\n".join(
+                part for part in (answer.summary, self._preview({**files, **written})) if part
+            )
         existing = self._existing() if phase is Phase.PUBLISH else frozenset()
         content = {**files, **written}
         body = Body(
@@ -102,6 +107,13 @@ class DevOps:
             if mine
             else step
         )
+
+    def _preview(self, files: Files) -> str:
+        """What a local Terraform says of the files, one line for each folder. It only informs."""
+        if not any(path.endswith(".tf") for path in files):
+            return ""
+        shown = self.hands.ask_here("preview_terraform", {"files": files}, Previews).previews
+        return "\n".join(f"Terraform preview of {p.folder}: {_steps(p)}" for p in shown)
 
     def _existing(self) -> frozenset[str]:
         listed = self.hands.servers.raw(self.hands.gate, "list_repository_files", {})
@@ -160,6 +172,12 @@ class AtTable:
             for o in objections
             if o.rule in wished or o.id in reasons
         )
+
+
+def _steps(preview: Preview) -> str:
+    """`fmt passed, validate passed`; a step that could not run says why, once."""
+    why = dict.fromkeys(step.output for step in preview.steps if step.state == "static")
+    return ", ".join([*(f"{s.name} {s.state}" for s in preview.steps if s.state != "static"), *why])
 
 
 def _settled(path: str, data: bytes) -> str:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from crewai import Agent
 
-from crew.goal import Goal, NotUnderstood, Plan
+from crew.goal import Goal, NotUnderstood, Plan, Step
 from crew.hands import Hands
 from crew.rendering import Renderer
 from crew.tasks.plan import PlanRequest, plan
 from knowledge.parameter import BlueprintFaultError
 from tools.gate.words import TargetDescription
 from tools.internal.blueprints import view
+from tools.internal.memory import Found
 from tools.tool import Nothing
 
 
@@ -35,7 +36,24 @@ class Planner:
         if answer.not_understood is not None or not answer.steps:
             return answer.not_understood or NotUnderstood(unknown=(goal.text[:200],))
         try:
-            return self.renderer.plan(answer.steps, goal.language, answer.summary)
+            planned = self.renderer.plan(answer.steps, goal.language, answer.summary)
         except BlueprintFaultError as fault:
             nearest = tuple(step.blueprint for step in answer.steps)
             return NotUnderstood(unknown=(str(fault),), nearest=nearest)
+        return self._under_rules(planned)
+
+    def _under_rules(self, planned: Plan) -> Plan:
+        """Each step with the network and security rules that stand in its namespace already, as the inventory found them."""
+        found = self.hands.ask_here("find_resources", {}, Found).items
+        steps = tuple(
+            _cited(step, tuple(item for item in found if item.rule and item.namespace))
+            for step in planned.steps
+        )
+        phases = tuple(phase.model_copy(update={"steps": steps}) for phase in planned.phases)
+        return planned.model_copy(update={"phases": phases})
+
+
+def _cited(step: Step, rules: tuple[Item, ...]) -> Step:
+    standing = [item for item in rules if item.namespace == step.parameters.get("namespace")]
+    cited = (f"inventory:{item.source}: {item.summary}" for item in standing)
+    return step.model_copy(update={"citations": tuple(dict.fromkeys((*step.citations, *cited)))})

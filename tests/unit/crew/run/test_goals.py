@@ -14,6 +14,7 @@ from crew import house
 from policies.change import CHANGE_ANNOTATION, MANIFEST_NAME, ChangeSet, Phase, digest_of
 from tests.fakes.crew_servers import BASE, SANDBOX, FakeServers
 from tools.settings import CrewSettings
+from tools.tool import ToolRefusedError
 
 Delivered = tuple[Any, dict[str, Any], FakeServers, list[dict[str, Any]]]
 
@@ -219,3 +220,34 @@ def test_a_running_workflow_is_waited_for(tmp_path: Path) -> None:
     outcome, _, _, events = deliver(tmp_path, "web 네임스페이스에 nginx 배포해줘", servers)
     assert outcome.kind == "applied"
     assert [e["text"] for e in events if e["event"] == "waiting"] == ["the workflow runs"]
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_the_draft_depends_on_a_rule_that_stands_at_the_target(tmp_path: Path, found: bool) -> None:
+    rule = {
+        "metadata": {"name": "deny", "namespace": "web"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+    }
+    servers = FakeServers(
+        tmp_path / "servers.json",
+        reads={"list_resources": {"items": [rule] if found else [], "complete": True}},
+    )
+    deliver(tmp_path, "web 네임스페이스에 nginx 배포해줘", servers, dry_run=True)
+    body = str(manifest(tmp_path, "publish").grants[1].arguments["body"])
+    assert ("inventory:NetworkPolicy/web/deny" in body) is found
+
+
+def test_what_terraform_would_say_is_said_in_one_line_where_it_is_missing(tmp_path: Path) -> None:
+    deliver(tmp_path, "로그용 S3 버킷 만들어줘", dry_run=True)
+    body = str(manifest(tmp_path, "publish").grants[1].arguments["body"])
+    assert body.count("terraform not found: previewed statically") == 1
+
+
+def test_a_fault_is_not_a_result_and_the_run_goes_on_after_it(tmp_path: Path) -> None:
+    goal, file = "web 네임스페이스에 nginx 배포해줘", tmp_path / "servers.json"
+    with pytest.raises(ToolRefusedError, match="scanner-fault"):
+        deliver(tmp_path, goal, FakeServers(file, refuses={"judge": ("scanner-fault", "the scanner died.")}))
+    again = FakeServers(file)
+    assert deliver(tmp_path, goal, again)[0].kind == "applied"
+    asked = [tool for _, tool, _ in again.calls]
+    assert asked.count("open_change") == 1, "publish was drafted before the fault and is not drafted again"
