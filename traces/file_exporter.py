@@ -19,7 +19,9 @@ class FileExporter(SpanExporter):
     """Appends whole lines with O_APPEND, so that several processes may share one file."""
 
     def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # the crew may write beside this file: a link there must not lead us into another one
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._handle = os.open(path, flags, 0o600)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Write one line for these spans; a full disk fails the export and never the run."""

@@ -64,3 +64,12 @@ def test_a_corrupted_trace_names_its_line(tmp_path: Path) -> None:
     file.write_text(json.dumps({"resourceSpans": []}) + "\n{oops\n")
     with pytest.raises(ValueError, match=r"trace\.jsonl:2 is not OTLP JSON"):
         waterfall.read(file)
+
+
+def test_a_link_in_the_traces_place_is_not_followed(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    journal.write_text("entries")
+    (tmp_path / "trace.jsonl").symlink_to(journal)
+    with pytest.raises(subprocess.CalledProcessError):
+        run(tmp_path / "trace.jsonl", "gate", PARENT)
+    assert journal.read_text() == "entries"
