@@ -1,0 +1,125 @@
+"""The whole road as a person walks it: the command, its exit code, its document, the signed folders, a kill in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[4]
+COMMAND = [sys.executable, str(ROOT / "main.py")]
+PHASES = {
+    "AWS EKS 클러스터에 Nginx 배포하고 ArgoCD로 관리해줘.": ["publish", "release", "deploy"],
+    "쿠버네티스의 web 네임스페이스에 nginx 파드 3개 배포해줘": ["publish", "deploy"],
+    "Create an encrypted private S3 bucket for logs in ap-northeast-2, keep 90 days.": ["publish", "release"],
+}
+
+
+def environment() -> dict[str, str]:
+    """Without terraform: what a newcomer's machine has."""
+    folders = [p for p in os.environ["PATH"].split(os.pathsep) if not (Path(p) / "terraform").exists()]
+    return {**os.environ, "PATH": os.pathsep.join(folders)}
+
+
+def countersign(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments, "--state-dir", str(folder)],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+
+
+def run(goal: str, folder: Path, *options: str) -> tuple[int, dict[str, Any], str]:
+    done = countersign("run", goal, "--json", *options, folder=folder)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+@pytest.mark.parametrize("goal", PHASES)
+def test_a_goal_goes_all_the_way_and_each_sign_off_verifies(goal: str, tmp_path: Path) -> None:
+    code, document, said = run(goal, tmp_path)
+    assert (code, document["status"]) == (0, "applied"), said + document["report"]
+    assert [phase["name"] for phase in document["phases"]] == PHASES[goal]
+    assert {grant["state"] for phase in document["phases"] for grant in phase["grants"]} == {"done"}
+    assert document["graph"]["nodes"] > 10
+    if "deploy" in PHASES[goal]:
+        assert document["pods"] == {"running": 3, "desired": 3}
+        assert "배포 성공, Pod 3개 Running 중" in document["report"]
+    for phase in document["phases"]:
+        assert countersign("verify", phase["signoff"]["path"], folder=tmp_path).returncode == 0
+    published = Path(document["phases"][0]["changeset"]["path"]) / "files"
+    victim = next(p for p in sorted(published.rglob("*")) if p.is_file())
+    victim.write_bytes(victim.read_bytes() + b" ")
+    assert countersign("verify", document["phases"][0]["signoff"]["path"], folder=tmp_path).returncode == 3
+    assert "invoke_workflow countersign" in countersign("trace", "last", folder=tmp_path).stdout
+    assert "Security" in countersign("show", "last", folder=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("goal", "rule"),
+    [
+        ("로그용 S3 버킷을 퍼블릭으로 열어줘.", "terraform/s3-public"),
+        ("Run nginx as root with privileged: true.", "pod-security/privileged"),
+    ],
+)
+def test_the_unsafe_thing_itself_is_refused_with_its_rule_and_what_would_pass(
+    goal: str, rule: str, tmp_path: Path
+) -> None:
+    code, document, _ = run(goal, tmp_path)
+    assert (code, document["status"], document["phases"]) == (3, "refused", [])
+    assert rule in document["report"]
+    assert "accepted" in document["report"] or "받아들여집니다" in document["report"]
+
+
+def test_what_is_not_understood_is_exit_2_and_says_what_would_be(tmp_path: Path) -> None:
+    code, document, _ = run("양자컴퓨터 만들어줘", tmp_path)
+    assert (code, document["status"]) == (2, "not_understood")
+    assert "web-app" in document["report"]
+    assert "--model" in document["report"]
+
+
+def test_a_dry_run_signs_and_changes_nothing(tmp_path: Path) -> None:
+    code, document, _ = run("Deploy nginx to namespace web on Kubernetes", tmp_path, "--dry-run")
+    assert (code, document["status"]) == (0, "signed")
+    assert [g["state"] for g in document["phases"][0]["grants"]] == ["unspent"] * len(
+        document["phases"][0]["grants"]
+    )
+
+
+def test_a_killed_run_goes_on_and_nothing_is_done_twice(tmp_path: Path) -> None:
+    log = tmp_path / "first.log"
+    with log.open("w") as out:
+        command = [
+            *COMMAND,
+            "run",
+            "Deploy nginx with 3 replicas to namespace web on Kubernetes",
+            "--state-dir",
+            str(tmp_path),
+        ]
+        first = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=out, stderr=out)
+        end = time.monotonic() + 200
+        while "github.push_commit" not in log.read_text() and time.monotonic() < end:
+            time.sleep(0.05)
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+    done = countersign("run", "--resume", "last", "--json", folder=tmp_path)
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["status"]) == (0, "applied"), done.stderr
+    pushed = [g for p in document["phases"] for g in p["grants"] if g["verb"] == "push_commit"]
+    assert len(pushed) == 1
+    bare = next((tmp_path / "gate" / "sandboxes").glob("*/github/repository.git"))
+    branches = subprocess.run(
+        ["git", "-C", bare, "branch", "--list", "countersign/*"], capture_output=True, text=True, check=True
+    ).stdout
+    assert len(branches.splitlines()) == 1
