@@ -8,9 +8,11 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 gc.disable()  # nothing that an import makes is garbage
@@ -24,8 +26,9 @@ from tools.sandbox.cluster import app as cluster_app  # noqa: E402
 from tools.sandbox.cluster import tls  # noqa: E402
 from tools.sandbox.cluster.kubeconfig import kubeconfig  # noqa: E402
 from tools.sandbox.cluster.settings import ClusterSettings  # noqa: E402
-from tools.sandbox.github import app as github_app  # noqa: E402
 from tools.sandbox.github.actions.shims import Toolbox  # noqa: E402
+from tools.sandbox.github.app import GitHub, build  # noqa: E402
+from tools.sandbox.github.bare import GitFaultError  # noqa: E402
 from tools.sandbox.github.hub import GitHubSettings  # noqa: E402
 from tools.sandbox.settings import Ready, SandboxSettings  # noqa: E402
 
@@ -68,25 +71,24 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-async def serve(told: SandboxSettings) -> None:
-    """Serve both until a signal asks to stop; the ready line is written when both answer."""
+@dataclass(frozen=True)
+class Opened:
+    """Both rehearsals, built and bound, not yet served."""
+
+    github: GitHub
+    servers: dict[_Server, socket.socket]
+    ready: Ready
+
+
+def open_both(told: SandboxSettings) -> Opened:
+    """Bind the ports, open the state. Raises what `main` tells as a sentence."""
     state = told.state_dir
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    hub_socket, cluster_socket = listen(told.github_port), listen(told.cluster_port)
-    origin = f"http://{LOOPBACK}:{hub_socket.getsockname()[1]}"
+    github_socket, cluster_socket = listen(told.github_port), listen(told.cluster_port)
+    origin = f"http://{LOOPBACK}:{github_socket.getsockname()[1]}"
     url = f"https://{LOOPBACK}:{cluster_socket.getsockname()[1]}"
-    owner, _, name = told.repository.partition("/")
     github_token, cluster_token = state / "github.token", state / "cluster.token"
-    github = github_app.build(
-        state / "github",
-        origin,
-        token_file(github_token),
-        GitHubSettings(
-            owner=owner, name=name, default_branch=told.default_branch, collaborators=told.reviewers
-        ),
-        Toolbox(state / "github" / "tools", told.search_path, told.terraform, told.provider_mirror),
-        step_seconds=told.step_seconds,
-    )
+    github = _github(told, origin, token_file(github_token))
     bearer = token_file(cluster_token)
     images = pins_file.load(told.pins).image_table() if told.pins else {}
     asked = ClusterSettings(
@@ -94,12 +96,7 @@ async def serve(told: SandboxSettings) -> None:
     )
     cluster = cluster_app.build(asked, github.repository)
     files = tls.certificate(asked.state_dir, cluster_app.utc_now())
-    config = state / "kubeconfig"
-    write_private(config, kubeconfig(url, bearer, files.authority.read_bytes()))
-    servers = [
-        _server(github.app, hub_socket),
-        _server(cluster, cluster_socket, key=files.key, certificate=files.certificate),
-    ]
+    write_private(state / "kubeconfig", kubeconfig(url, bearer, files.authority.read_bytes()))
     ready = Ready(
         github_api=github.hub.api,
         repository=told.repository,
@@ -107,20 +104,47 @@ async def serve(told: SandboxSettings) -> None:
         github_token_file=github_token,
         cluster_url=url,
         cluster_token_file=cluster_token,
-        kubeconfig=config,
+        kubeconfig=state / "kubeconfig",
     )
+    secured = _server(cluster, cluster_socket, key=files.key, certificate=files.certificate)
+    return Opened(github, {_server(github.app, github_socket): github_socket, secured: cluster_socket}, ready)
+
+
+async def serve(told: SandboxSettings) -> None:
+    """Serve both until a signal asks to stop; the ready line is written when both answer."""
+    opened = open_both(told)
+    servers = list(opened.servers)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, servers)
     async with asyncio.TaskGroup() as group:
-        for server, listening in zip(servers, (hub_socket, cluster_socket), strict=True):
+        for server, listening in opened.servers.items():
             group.create_task(server.serve(sockets=[listening]))
-        while not all(server.started for server in servers):
-            if any(server.should_exit for server in servers):
-                raise SandboxFaultError("a server did not start: read the lines above")
+        while not all(s.started or s.should_exit for s in servers):  # noqa: ASYNC110 - uvicorn tells it by flags alone
             await asyncio.sleep(0.005)
-        _say(told.ready_fd, ready)
-    github.close()
+        up = all(server.started for server in servers)
+        if up:
+            _say(told.ready_fd, opened.ready)
+        else:
+            _stop(servers)
+    opened.github.close()
+    if not up:
+        raise SandboxFaultError("a server did not start: read the lines above")
+
+
+def _github(told: SandboxSettings, origin: str, token: str) -> GitHub:
+    owner, _, name = told.repository.partition("/")
+    folder = told.state_dir / "github"
+    return build(
+        folder,
+        origin,
+        token,
+        GitHubSettings(
+            owner=owner, name=name, default_branch=told.default_branch, collaborators=told.reviewers
+        ),
+        Toolbox(folder / "tools", told.search_path, told.terraform, told.provider_mirror),
+        step_seconds=told.step_seconds,
+    )
 
 
 def _server(
@@ -174,8 +198,18 @@ def main() -> int:
     confine.not_dumpable()
     try:
         asyncio.run(serve(told))
-    except (SandboxFaultError, OSError, pins_file.PinsFaultError, cluster_app.OpenTokenError) as fault:
+    except (
+        SandboxFaultError,
+        GitFaultError,
+        OSError,
+        pins_file.PinsFaultError,
+        cluster_app.OpenTokenError,
+    ) as fault:
         sys.stderr.write(f"sandbox: {fault}\n")
+        return 2
+    except sqlite3.DatabaseError as fault:
+        words = f"what lies in {told.state_dir} cannot be read ({fault}): remove that folder to begin a new rehearsal"
+        sys.stderr.write(f"sandbox: {words}\n")
         return 2
     return 0
 
