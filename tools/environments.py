@@ -90,6 +90,8 @@ def ensure(name: str, say: Callable[[str], None]) -> Environment:
         found = ".".join(map(str, sys.version_info[:2]))
         msg = f"Countersign needs Python 3.11, 3.12 or 3.13 and this is {found}: run `make PYTHON=python3.12 ...`."
         raise EnvironmentFaultError(msg)
+    if name != "base" and (SOURCE / "pyproject.toml").is_file():
+        ensure("base", say)  # it holds uv, which fills the others
     env.folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(env.folder.with_name(env.folder.name + ".lock")):
         if not env.ready():

@@ -24,7 +24,14 @@ ROOT = Path(__file__).resolve().parents[4]
 
 @pytest.mark.parametrize(
     ("goal", "words"),
-    [("", "empty"), ("  \n", "empty"), ("가" * 400_000, "longer than"), ("a\x00b", "U\\+0000"), ("a\x1b[31mb", "U\\+001B"), ("a\u202eb", "U\\+202E")],
+    [
+        ("", "empty"),
+        ("  \n", "empty"),
+        ("가" * 400_000, "longer than"),
+        ("a\x00b", "U\\+0000"),
+        ("a\x1b[31mb", "U\\+001B"),
+        ("a\u202eb", "U\\+202E"),
+    ],
 )
 def test_a_text_that_can_be_no_goal_is_refused_in_a_sentence(goal: str, words: str) -> None:
     with pytest.raises(GoalFaultError, match=words):
@@ -42,7 +49,11 @@ def read(folder: Path, **chosen: str) -> config.Config:
 @pytest.mark.parametrize(
     ("toml", "chosen", "words"),
     [
-        ("", {"profile": "nowhere"}, "there is no profile 'nowhere'; known profiles: default, production, sandbox"),
+        (
+            "",
+            {"profile": "nowhere"},
+            "there is no profile 'nowhere'; known profiles: default, production, sandbox",
+        ),
         ("", {"profile": "default"}, "none is configured"),
         ("", {"model": "gpt"}, "unknown model 'gpt'"),
         ("profile = 3", {}, "profile: Input should be a valid string"),
@@ -51,7 +62,9 @@ def read(folder: Path, **chosen: str) -> config.Config:
         ('[kubernetes]\nkind = "kubeconfig"', {}, "names a real target"),
     ],
 )
-def test_a_configuration_that_cannot_be_used_names_what_to_change(tmp_path: Path, toml: str, chosen: dict[str, str], words: str) -> None:
+def test_a_configuration_that_cannot_be_used_names_what_to_change(
+    tmp_path: Path, toml: str, chosen: dict[str, str], words: str
+) -> None:
     (tmp_path / "countersign.toml").write_text(toml)
     with pytest.raises(ConfigFaultError, match=words.replace("[", "\\[")):
         read(tmp_path, **chosen)
@@ -65,7 +78,9 @@ def test_the_default_is_a_rehearsal_with_the_offline_model(tmp_path: Path) -> No
 
 
 def record(status: str) -> RunRecord:
-    return RunRecord.model_validate({"run_id": "r", "status": status, "phases": [], "denials": [], "journal_head": "h"})
+    return RunRecord.model_validate(
+        {"run_id": "r", "status": status, "phases": [], "denials": [], "journal_head": "h"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +101,9 @@ def record(status: str) -> RunRecord:
         ("partial", 2, False, "failed"),
     ],
 )
-def test_the_crew_can_make_a_status_worse_and_never_better(journal: str, crew: int, dry_run: bool, ended: str) -> None:
+def test_the_crew_can_make_a_status_worse_and_never_better(
+    journal: str, crew: int, dry_run: bool, ended: str
+) -> None:
     assert document.status(record(journal), crew, dry_run=dry_run) == ended
 
 
@@ -96,20 +113,33 @@ def test_without_the_gates_word_nothing_was_applied() -> None:
 
 def test_the_person_sees_every_call_and_every_line() -> None:
     place = RepositoryTarget(
-        host="api.example", repository_id=7, full_name="acme/platform", clone_url="u", base_branch="main", base_commit="a" * 40
+        host="api.example",
+        repository_id=7,
+        full_name="acme/platform",
+        clone_url="u",
+        base_branch="main",
+        base_commit="a" * 40,
     )
     change = ShownChange(
         signoff="sha256:" + "1" * 64,
         phase="publish",
         destination=Destination(repository=place),
-        grants=(Grant(seq=1, server="github", verb="push_commit", arguments={"branch": "b"}, effect_key="k"),),
+        grants=(
+            Grant(seq=1, server="github", verb="push_commit", arguments={"branch": "b"}, effect_key="k"),
+        ),
         files=(
             ShownFile(path="a.yaml", operation="modify", before=b"b2xkCnNhbWUK", after=b"bmV3CnNhbWUK"),
             ShownFile(path="b.bin", operation="add", after=b"/w=="),
         ),
     )
     shown = "\n".join(change_lines(change))
-    for words in ("acme/platform (api.example, id 7), main at " + "a" * 40, 'github.push_commit {"branch": "b"}', "-old", "+new", "b.bin: not text"):
+    for words in (
+        "acme/platform (api.example, id 7), main at " + "a" * 40,
+        'github.push_commit {"branch": "b"}',
+        "-old",
+        "+new",
+        "b.bin: not text",
+    ):
         assert words in shown
 
 
@@ -157,7 +187,9 @@ def test_a_run_is_found_by_a_unique_beginning(tmp_path: Path) -> None:
         (["bogus"], 2, "No such command"),
     ],
 )
-def test_bad_usage_is_one_sentence_and_exit_2(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
+def test_bad_usage_is_one_sentence_and_exit_2(
+    tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     command = [sys.executable, str(ROOT / "main.py"), *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

@@ -65,6 +65,8 @@ class Place:
     root: Path
     readable: tuple[Path, ...]
     children: Children
+    short: Path
+    """TMPDIR: Terraform's providers bind Unix sockets there, and such a path has at most 107 bytes."""
 
     @property
     def workspace(self) -> Path:
@@ -126,7 +128,7 @@ class Place:
             argv,
             cwd=cwd,
             readable=self.readable,
-            writable=[self.root],
+            writable=[self.root, self.short],
             network=False,
             env={"LC_ALL": "C.UTF-8", **env},
         )

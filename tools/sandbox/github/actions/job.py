@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,12 @@ class JobWork:
         """Run every step; the job's outputs. The record in `self.job` is final afterwards."""
         readable = (*self.toolbox.readable(), *uses.readable(), self.hub.git.path)
         scratch = f"{self.run.id}-{self.job.id}-{secrets.token_hex(4)}"
-        place = Place(self.hub.state.resolve() / "work" / scratch, readable, self.children)
+        place = Place(
+            self.hub.state.resolve() / "work" / scratch,
+            readable,
+            self.children,
+            Path(tempfile.mkdtemp(prefix="cs-")),
+        )
         place.make()
         self.contexts |= {
             "steps": {},
@@ -81,6 +87,7 @@ class JobWork:
             self._annotate("failure", "outputs", str(fault))
         finally:
             shutil.rmtree(place.root, ignore_errors=True)
+            shutil.rmtree(place.short, ignore_errors=True)
         self._put(
             status="completed",
             conclusion="failure" if self.failed else "success",
@@ -326,7 +333,7 @@ def _system(run: Run, hub: Hub, place: Place) -> dict[str, str]:
         "RUNNER_ARCH": "X64",
         "RUNNER_OS": "Linux",
         "RUNNER_TEMP": str(place.temp),
-        "TMPDIR": str(place.temp),
+        "TMPDIR": str(place.short),
     }
 
 
