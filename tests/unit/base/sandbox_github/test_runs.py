@@ -2,7 +2,10 @@
 
 import io
 import json
+import threading
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -365,6 +368,28 @@ def test_a_run_that_a_stop_cut_short_is_cancelled_at_the_next_start(tmp_path: Pa
     with served(tmp_path) as second:
         assert second.ask("GET", "/actions/runs/7")[1]["conclusion"] == "cancelled"
         assert second.ask("GET", "/actions/jobs/9")[1]["conclusion"] == "cancelled"
+
+
+@confined
+def test_a_stop_ends_the_steps_under_way_and_leaves_their_run_to_be_cancelled(tmp_path: Path) -> None:
+    with served(tmp_path) as first:
+        first.commit({".github/workflows/go.yml": workflow("- run: sleep 600")})
+        asked = {"ref": "main", "return_run_details": True}
+        number = first.ask("POST", "/actions/workflows/go.yml/dispatches", asked)[1]["workflow_run_id"]
+        until(
+            lambda: first.steps(number) and list((first.github.hub.state / "work").glob("*/temp/*/step.sh"))
+        )
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 10
+    with served(tmp_path) as second:
+        assert second.ask("GET", f"/actions/runs/{number}")[1]["conclusion"] == "cancelled"
+
+
+def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        threading.Event().wait(0.02)
 
 
 def test_no_scratch_place_is_left_behind(hub: Served) -> None:
