@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, TypeAdapter
 
 from policies.change import ChangeId, ChangeSet, Digest, Phase, Word, digest_of
-from policies.finding import Remediation, Severity
+from policies.finding import Finding, Remediation, Severity
 from policies.review import Decision, Judgement, Review
 from tools.gate.words import GrantState, OpenedChange
 
@@ -152,6 +152,14 @@ class Negotiated(Word):
     def clean(self) -> bool:
         """Whether the notary would sign."""
         return self.review.clean
+
+
+class Met(Word):
+    """Every finding of a negotiation, in any of its rounds, and those that Security objected to."""
+
+    findings: tuple[Finding, ...]
+    objected: tuple[Finding, ...]
+    waived: tuple[str, ...] = ()
 
 
 class SignedChange(Word):

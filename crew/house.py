@@ -6,7 +6,6 @@ import functools
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO
 
 from crew import model
@@ -16,7 +15,8 @@ from crew.agents.planner import Planner
 from crew.agents.security import Security
 from crew.agents.sre import SRE
 from crew.durable import DbosSteps
-from crew.ending import Ending, merge
+from crew.ending import Ending
+from crew.folder import RunFolder
 from crew.goal import OUTCOME, Goal, Outcome
 from crew.hands import Hands, Servers
 from crew.memory import Remembering
@@ -36,7 +36,8 @@ from tools.terraform import Terraform
 from tools.tool import Role
 from traces import spans
 
-GRAPH_PATIENCE = 8.0
+GRAPH_PATIENCE = 3.0
+"""Seconds that a plan waits for past outcomes; the graph starts while the crew imports."""
 EXIT: Mapping[str, int] = {"applied": 0, "signed": 0, "refused": 3, "not_understood": 2, "failed": 1}
 
 
@@ -58,7 +59,7 @@ async def run(settings: CrewSettings, servers: Servers, stream: IO[bytes]) -> Ou
 
     Raises ModelFaultError, SessionFaultError, ToolRefusedError, ProfileFaultError, PhaseFaultError.
     """
-    progress, goal = Progress(stream), goal_of(settings)
+    progress, goal, folder = Progress(stream), goal_of(settings), RunFolder(settings.run_dir)
     profile, known = profiles.load(settings.profile), pins.load(pins.PINS)
     blueprints = load_all()
     remembering = Remembering(servers, "gate:planner", settings.graph, blueprints, wait=GRAPH_PATIENCE)
@@ -101,12 +102,12 @@ async def run(settings: CrewSettings, servers: Servers, stream: IO[bytes]) -> Ou
         roles=roles,
         durable=steps,
         profile=profile,
-        run_dir=settings.run_dir,
+        folder=folder,
         progress=progress,
         ending=Ending(
             goal=goal,
             run_id=settings.run_id,
-            run_dir=settings.run_dir,
+            folder=folder,
             sre=sre,
             remembering=remembering,
             usage=lambda: model.usage(llm),
@@ -121,11 +122,6 @@ async def run(settings: CrewSettings, servers: Servers, stream: IO[bytes]) -> Ou
     async def work() -> object:
         return OUTCOME.dump_python(await deliver(goal, stages, dry_run=settings.dry_run), mode="json")
 
-    outcome = OUTCOME.validate_python(await steps.run(settings.run_id, database(settings.run_dir), work))
-    merge(settings.run_dir / "result.json", {"durations": stages.durations, "plan": stages.plan_shown()})
+    outcome = OUTCOME.validate_python(await steps.run(settings.run_id, folder.database, work))
+    folder.tell({"durations": stages.durations, "plan": stages.plan_shown()})
     return outcome
-
-
-def database(run_dir: Path) -> Path:
-    """The run's own record of finished stages."""
-    return run_dir / "stages.sqlite"

@@ -24,6 +24,8 @@ from tools.settings import GraphSettings
 from tools.tool import Nothing, ToolRefusedError
 
 PENDING = "outcome.json"
+LATE = 5.0
+"""Seconds that the outcome waits for a graph which was not there for the plan."""
 
 
 class Remembering:
@@ -77,7 +79,7 @@ class Remembering:
         """
         waiting = folder / PENDING
         waiting.write_bytes(outcome.canonical())
-        graph = self.graph() or self._open()
+        graph = self.graph() or self._open(LATE)
         if graph is None:
             return 0, 0
         try:
@@ -97,12 +99,12 @@ class Remembering:
         except ToolRefusedError as no:
             raise LookupError(no.message) from no
 
-    def _open(self) -> Graph | None:
+    def _open(self, patience: float | None = None) -> Graph | None:
         if self._settings is None:
             return None
         graph = Graph(self._settings.uri, self._settings.user, self._settings.password)
         try:
-            graph.wait(self._wait)
+            graph.wait(self._wait if patience is None else patience)
         except GraphUnavailableError:
             return None
         return graph

@@ -21,8 +21,10 @@ from autogen_agentchat.messages import BaseChatMessage, StructuredMessage
 from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_core import CancellationToken
 
-from crew.goal import Draft, Negotiated, Objection, Proposed, Reviewed, Transcript, Turn
+from crew.folder import MET, TEAM
+from crew.goal import Draft, Met, Negotiated, Objection, Proposed, Reviewed, Transcript, Turn
 from crew.progress import Event, Progress
+from policies.finding import Finding
 from policies.review import Decision, Judgement, Review, Verdict
 
 Ended = Literal["", "approved", "vetoed", "declined", "no_remedy", "broken_again"]
@@ -49,6 +51,8 @@ class _Table:
     draft: Draft
     judgement: Judgement | None = None
     turns: list[Turn] = field(default_factory=list)
+    found: dict[tuple[str, ...], Finding] = field(default_factory=dict)
+    objected: dict[tuple[str, ...], Finding] = field(default_factory=dict)
     fixed: set[tuple[str, ...]] = field(default_factory=set)
     open: set[tuple[str, ...]] = field(default_factory=set)
     ended: Ended = ""
@@ -56,7 +60,9 @@ class _Table:
 
     def judged(self, judgement: Judgement) -> None:
         """Note the judgement; the negotiation ends when a fault is back that an earlier round had mended."""
-        now = {tuple(finding.key) for finding in judgement.blocking}
+        self.found |= {finding.key: finding for finding in judgement.findings}
+        self.objected |= {finding.key: finding for finding in judgement.blocking}
+        now: set[tuple[str, ...]] = {finding.key for finding in judgement.blocking}
         self.fixed |= self.open - now
         self.open, self.judgement = now, judgement
         if now & self.fixed:
@@ -190,9 +196,11 @@ async def negotiate(
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs in this loop
     name = draft.change.phase.value
     (folder / f"{name}.json").write_bytes(transcript.canonical())
-    (folder / f"{name}.team.json").write_text(
-        json.dumps(await team.save_state(), default=str), encoding="utf-8"
+    (folder / f"{name}{TEAM}").write_text(json.dumps(await team.save_state(), default=str), encoding="utf-8")
+    met = Met(
+        findings=tuple(table.found.values()), objected=tuple(table.objected.values()), waived=judgement.waived
     )
+    (folder / f"{name}{MET}").write_bytes(met.canonical())
     verdict = Verdict(
         decision=Decision.APPROVE if transcript.ended == "approved" else _last_no(table),
         change_digest=judgement.change_digest,

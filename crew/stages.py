@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pydantic import JsonValue, TypeAdapter
@@ -14,6 +13,7 @@ from pydantic import JsonValue, TypeAdapter
 from crew.agents.devops import DevOps
 from crew.agents.planner import Planner
 from crew.agents.security import Security
+from crew.folder import RunFolder
 from crew.goal import (
     OUTCOME,
     PLANNED,
@@ -75,7 +75,7 @@ class Stages:
     roles: Callable[[], Roles]
     durable: Durable
     profile: Profile
-    run_dir: Path
+    folder: RunFolder
     progress: Progress
     ending: Ending
     trace: Mapping[str, str]
@@ -118,14 +118,13 @@ class Stages:
 
         async def work() -> Negotiated:
             roles = self.roles()
-            folder = self.run_dir / "transcripts"
             table = roles.devops.at_table(drafting)
             return await negotiate(
                 draft,
                 table,
                 roles.security,
                 rounds=self.profile.rounds,
-                folder=folder,
+                folder=self.folder.transcripts_dir,
                 progress=self.progress,
             )
 
@@ -134,7 +133,7 @@ class Stages:
     async def sign(self, negotiated: Negotiated) -> SignedChange | Stop:
         """See crew.run.Crew."""
         phase = negotiated.draft.change.phase
-        folder = self.run_dir / "changesets" / phase.value
+        folder = self.folder.signed(phase.value)
 
         def work() -> SignedChange | Stop:
             roles = self.roles()

@@ -10,6 +10,7 @@ from crew.goal import Goal, NotUnderstood, Plan, Step
 from crew.hands import Hands
 from crew.rendering import Renderer
 from crew.tasks.plan import PlanRequest, plan
+from knowledge.inventory import Item
 from knowledge.parameter import BlueprintFaultError
 from tools.gate.words import TargetDescription
 from tools.internal.blueprints import view
