@@ -70,7 +70,10 @@ def test_a_deployment_of_the_gate_gets_three_running_pods(rig: Rig, admin: Api, 
         lambda status: status.get("availableReplicas") == 3,
     )
     assert status["observedGeneration"] == 1
-    assert rig.gate.get(f"/api/v1/namespaces/{namespace}/pods/{pods[0]}/log").status == 200
+    log = f"/api/v1/namespaces/{namespace}/pods/{pods[0]}/log"
+    eventually(
+        lambda: rig.gate.get(log).status, lambda status: status == 200
+    )  # kwok's node tells its address late
     writes = [json.loads(line) for line in rig.cluster.audit_log.read_text().splitlines()]
     who = {
         write["user"]["username"] for write in writes if write["requestURI"].startswith(web(namespace) + "?")

@@ -41,10 +41,17 @@ def settings_of(house: House, folder: Path, crew_python: Path) -> GraphSettings:
     return GraphSettings(uri=f"bolt://127.0.0.1:{told.port}", user="neo4j", password=told.password)
 
 
-def _running(address: Path) -> EmbeddedSettings | None:
+def _known(address: Path) -> EmbeddedSettings | None:
+    """Where the last server over this folder was; None where there never was one."""
     try:
-        told = EmbeddedSettings.model_validate_json(address.read_bytes())
-        with socket.create_connection(("127.0.0.1", told.port), timeout=0.2):
-            return told
+        return EmbeddedSettings.model_validate_json(address.read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=0.2):
+            return True
+    except OSError:
+        return False
