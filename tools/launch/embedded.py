@@ -30,11 +30,11 @@ def settings_of(house: House, folder: Path, crew_python: Path) -> GraphSettings:
     """
     folders.private(folder)
     address = folder / "address.json"
-    told = _running(address)
+    known = _known(address)
+    told = known if known is not None and _answers(known.port) else None
     if told is None:
-        told = EmbeddedSettings(
-            folder=folder, port=free_port(), http_port=free_port(), password=fresh_password()
-        )
+        password = known.password if known is not None else fresh_password()  # the stored user keeps its own
+        told = EmbeddedSettings(folder=folder, port=free_port(), http_port=free_port(), password=password)
         house.start("graph", [crew_python, "-P", "-m", "knowledge.embedded"], []).tell(told)
         address.touch(mode=0o600)
         address.write_text(told.model_dump_json(), encoding="utf-8")

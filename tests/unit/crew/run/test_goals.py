@@ -170,7 +170,9 @@ def test_the_negotiation_is_signed_by_its_transcript(tmp_path: Path) -> None:
     signed = next(iter(servers.state["signed"].values()))
     assert signed["transcript"] == digest_of(transcript)
     assert result["rounds"]["publish"] == 2
-    assert {"rule", "severity", "path", "resource", "message", "engine", "remediation"} <= set(result["findings"][0])
+    assert {"rule", "severity", "path", "resource", "message", "engine", "remediation"} <= set(
+        result["findings"][0]
+    )
     assert "Security가 요구해 고친 것: kubernetes/image-runs-as-root" in result["report"]
 
 
