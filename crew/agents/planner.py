@@ -14,8 +14,11 @@ from knowledge.inventory import Item
 from knowledge.parameter import BlueprintFaultError
 from tools.gate.words import TargetDescription
 from tools.internal.blueprints import view
-from tools.internal.memory import Found
+from tools.internal.memory import Found, Passages
 from tools.tool import Nothing
+
+RECALLED = 3
+"""How many earlier runs on the same target a plan quotes."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,18 @@ class Planner:
         return self._under_rules(planned)
 
     def _under_rules(self, planned: Plan) -> Plan:
-        """Each step with the network and security rules that stand in its namespace already, as the inventory found them."""
+        """Each step with the rules that stand in its namespace already, and the first with what earlier runs met here."""
         found = self.hands.ask_here("find_resources", {}, Found).items
         steps = tuple(
             _cited(step, tuple(item for item in found if item.rule and item.namespace))
             for step in planned.steps
         )
+        past = self.hands.ask_here("query_outcomes", {}, Passages).passages[:RECALLED]
+        quoted = tuple(f"{passage.source}: {passage.text}" for passage in past)
+        first = steps[0].model_copy(
+            update={"citations": tuple(dict.fromkeys((*steps[0].citations, *quoted)))}
+        )
+        steps = (first, *steps[1:])
         phases = tuple(phase.model_copy(update={"steps": steps}) for phase in planned.phases)
         return planned.model_copy(update={"phases": phases})
 

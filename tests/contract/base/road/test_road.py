@@ -123,3 +123,20 @@ def test_a_killed_run_goes_on_and_nothing_is_done_twice(tmp_path: Path) -> None:
         ["git", "-C", bare, "branch", "--list", "countersign/*"], capture_output=True, text=True, check=True
     ).stdout
     assert len(branches.splitlines()) == 1
+
+
+def test_the_next_plan_on_a_standing_sandbox_quotes_the_last_run_and_the_rules_it_finds(
+    tmp_path: Path,
+) -> None:
+    assert countersign("sandbox", "up", folder=tmp_path).returncode == 0
+    try:
+        first, _, said = run("Deploy nginx with 3 replicas to namespace web on Kubernetes", tmp_path)
+        assert first == 0, said
+        code, document, said = run("Deploy httpd with 2 replicas to namespace web on Kubernetes", tmp_path)
+    finally:
+        assert countersign("sandbox", "down", folder=tmp_path).returncode == 0
+    assert code == 0, said
+    cited = json.dumps(document["plan"], ensure_ascii=False)
+    assert "outcome:" in cited
+    assert "kubernetes/image-runs-as-root" in cited
+    assert "inventory:NetworkPolicy/web/nginx" in cited
