@@ -39,6 +39,17 @@ def pods(rig: Rig, namespace: str) -> list[dict[str, Any]]:
     return [pod for pod in answer.body["items"] if pod["status"]["phase"] == "Running"]
 
 
+def writes_of_the_gate(rig: Rig) -> list[str]:
+    """Every write of the gate's account in the API server's own audit log."""
+    entries = (json.loads(line) for line in rig.cluster.audit_log.read_text().splitlines())
+    return [
+        entry["requestURI"]
+        for entry in entries
+        if entry["user"]["username"] == "system:serviceaccount:countersign:gate"
+        and entry["verb"] in {"create", "patch", "update", "delete"}
+    ]
+
+
 def verified(document: dict[str, Any], folder: Path) -> None:
     for phase in document["phases"]:
         command = [
@@ -74,21 +85,10 @@ def test_goal_2_ends_with_three_real_pods_under_restricted_admission(rig: Rig, t
     "goal", ["Run nginx as root with privileged: true.", "로그용 S3 버킷을 퍼블릭으로 열어줘."]
 )
 def test_goal_4_is_refused_and_nothing_is_written(rig: Rig, tmp_path: Path, goal: str) -> None:
-    before = rig.cluster.audit_log.read_text().count("system:serviceaccount")
+    before = writes_of_the_gate(rig)
     code, document, _ = run(goal, rig, tmp_path)
     assert (code, document["status"], document["phases"]) == (3, "refused", [])
-    writes = [
-        line
-        for line in rig.cluster.audit_log.read_text().splitlines()
-        if ":gate" in line
-        and any(
-            verb in line
-            for verb in ('"verb":"create"', '"verb":"patch"', '"verb":"update"', '"verb":"delete"')
-        )
-        and goal in line
-    ]
-    assert writes == []
-    assert before >= 0
+    assert writes_of_the_gate(rig) == before
 
 
 def test_goal_1_ends_with_three_pods_under_real_argo_cd(rig: Rig, tmp_path: Path) -> None:

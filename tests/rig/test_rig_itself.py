@@ -221,7 +221,9 @@ def test_argocd_does_not_find_a_commit_that_nobody_made(
             path, objects.application(f"{url}/shop.git", "a" * 40, namespace), manager="countersign"
         )
         status = eventually(
-            lambda: rig.gate.get(path).body.get("status", {}), lambda status: bool(status.get("conditions"))
+            lambda: rig.gate.get(path).body.get("status", {}),
+            # Argo CD writes the conditions first and the comparison's result in a second patch.
+            lambda status: bool(status.get("conditions")) and "sync" in status,
         )
         assert status["conditions"][0]["type"] == "ComparisonError"
         assert status["sync"]["status"] == "Unknown"

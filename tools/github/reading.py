@@ -10,8 +10,7 @@ from tools.github.pulls import Pulls, state_of
 from tools.github.repository import LiveRepository
 from tools.github.runs import Runs, StepLog
 from tools.github.shapes import ChangedFile, Job, Run
-from tools.reading import ReadTool
-from tools.tool import Nothing, ToolRefusedError
+from tools.tool import Nothing, Tool, ToolRefusedError
 from tools.verbs import NotFoundError
 
 _MOST_TEXT = 512 * 2**10
@@ -366,59 +365,55 @@ def _step_text(log: StepLog, rehearsed: frozenset[str], tail: int) -> StepText:
     )
 
 
-def reads(repository: LiveRepository) -> tuple[ReadTool, ...]:
+def reads(repository: LiveRepository) -> tuple[Tool, ...]:
     """The read tools of this repository."""
     of = Reads(repository)
     return (
-        ReadTool(
+        Tool(
             "list_repository_files",
             "List every file path on the base branch.",
             Nothing,
             Files,
             of.list_repository_files,
         ),
-        ReadTool(
+        Tool(
             "read_repository_file",
             "Read one text file of the repository.",
             ReadFile,
             FileText,
             of.read_repository_file,
         ),
-        ReadTool(
+        Tool(
             "get_pull_request",
             "A pull request with its commits, files and state.",
             PullNumber,
             PullRequest,
             of.get_pull_request,
         ),
-        ReadTool(
+        Tool(
             "list_reviews",
             "The reviews of a pull request, oldest first.",
             PullNumber,
             Reviews,
             of.list_reviews,
         ),
-        ReadTool(
-            "list_checks", "The checks of a commit and how each ended.", ListChecks, Checks, of.list_checks
-        ),
-        ReadTool(
+        Tool("list_checks", "The checks of a commit and how each ended.", ListChecks, Checks, of.list_checks),
+        Tool(
             "get_workflow_run",
             "A workflow run with its steps; which were only rehearsed is named.",
             RunId,
             WorkflowRun,
             of.get_workflow_run,
         ),
-        ReadTool(
+        Tool(
             "get_workflow_log",
             "The last lines that each step of a run wrote.",
             ReadLog,
             WorkflowLog,
             of.get_workflow_log,
         ),
-        ReadTool(
-            "list_workflow_runs", "Workflow runs, newest first.", ListRuns, RunRows, of.list_workflow_runs
-        ),
-        ReadTool(
+        Tool("list_workflow_runs", "Workflow runs, newest first.", ListRuns, RunRows, of.list_workflow_runs),
+        Tool(
             "compare_commits",
             "The commits and files between two commits or branches.",
             CompareCommits,

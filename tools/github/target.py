@@ -12,8 +12,8 @@ from tools.github.reading import reads
 from tools.github.repository import LiveRepository
 from tools.github.runs import PlanOfRecord, Runs
 from tools.github.verbs import verbs
-from tools.reading import ReadTool
 from tools.settings import GitHubSettings
+from tools.tool import Tool
 from tools.verbs import Verb
 
 
@@ -30,7 +30,7 @@ class GitHubTarget:
         self._repository = repository
         self._runs = Runs(repository)
         self._verbs = verbs(repository, sleep=sleep, clock=clock)
-        self.reads: tuple[ReadTool, ...] = reads(repository)
+        self.reads: tuple[Tool, ...] = reads(repository)
 
     def verbs(self) -> Mapping[str, Verb]:
         """`github.verb` -> how it is done."""

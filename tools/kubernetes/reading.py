@@ -25,8 +25,7 @@ from tools.kubernetes.words import (
     Rollout,
     RolloutStatus,
 )
-from tools.reading import ReadTool
-from tools.tool import Nothing, ToolRefusedError
+from tools.tool import Nothing, Tool, ToolRefusedError
 
 Json = dict[str, Any]
 _METADATA = (
@@ -217,46 +216,42 @@ def _is_fault(condition: Json) -> bool:
     return condition.get("reason") == "ProgressDeadlineExceeded"
 
 
-def reads(cluster: LiveCluster) -> tuple[ReadTool, ...]:
+def reads(cluster: LiveCluster) -> tuple[Tool, ...]:
     """The read tools of this cluster."""
     of = Reads(cluster)
     return (
-        ReadTool(
+        Tool(
             "list_resources",
             "List objects of a kind with spec and status; Secrets are refused.",
             ListResources,
             Resources,
             of.list_resources,
         ),
-        ReadTool(
-            "get_resource", "Read one object; Secrets are refused.", GetResource, Resource, of.get_resource
-        ),
-        ReadTool(
-            "list_namespaces", "List namespaces with their labels.", Nothing, Resources, of.list_namespaces
-        ),
-        ReadTool(
+        Tool("get_resource", "Read one object; Secrets are refused.", GetResource, Resource, of.get_resource),
+        Tool("list_namespaces", "List namespaces with their labels.", Nothing, Resources, of.list_namespaces),
+        Tool(
             "list_events",
             "List events of a namespace or of one object, oldest first.",
             ListEvents,
             Events,
             of.list_events,
         ),
-        ReadTool("pod_logs", "Read the last lines of a container's log.", PodLogs, Log, of.pod_logs),
-        ReadTool(
+        Tool("pod_logs", "Read the last lines of a container's log.", PodLogs, Log, of.pod_logs),
+        Tool(
             "pod_metrics",
             "CPU and memory use of a namespace's pods, where the cluster has metrics.",
             PodMetrics,
             Metrics,
             of.pod_metrics,
         ),
-        ReadTool(
+        Tool(
             "rollout_status",
             "How far a workload's rollout is, and why pods are not ready.",
             RolloutStatus,
             Rollout,
             of.rollout_status,
         ),
-        ReadTool(
+        Tool(
             "application_status",
             "Sync, health and last operation of an Argo CD Application.",
             ApplicationStatus,

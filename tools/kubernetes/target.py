@@ -10,8 +10,8 @@ from tools.kubernetes.client import connect
 from tools.kubernetes.cluster import LiveCluster
 from tools.kubernetes.reading import reads
 from tools.kubernetes.verbs import verbs
-from tools.reading import ReadTool
 from tools.settings import KubernetesSettings
+from tools.tool import Tool
 from tools.verbs import Verb
 
 
@@ -21,7 +21,7 @@ class KubernetesTarget:
     def __init__(self, cluster: LiveCluster, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._cluster = cluster
         self._verbs = verbs(cluster, sleep=sleep)
-        self.reads: tuple[ReadTool, ...] = reads(cluster)
+        self.reads: tuple[Tool, ...] = reads(cluster)
 
     def verbs(self) -> Mapping[str, Verb]:
         """`kubernetes.apply` and `kubernetes.sync_application`."""
