@@ -11,8 +11,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from tools.sandbox.github.hub import GitHubSettings, Hub
 from tools.sandbox.github.records import Identity, Records
 from tools.sandbox.github.refusal import RefusalError, answer_refusal, not_found
 
+PEOPLE = "people"
 _SEED = Signature("Acme Platform", "platform@acme.example", 1767225600, "+0000")
 _README = """# {full_name}
 
@@ -83,8 +85,11 @@ def build(
     hub.on_moved.extend([lambda moved: pulls.follow(hub, moved), runner.on_moved])
     hub.on_opened.append(runner.on_opened)
 
+    tokens = {settings.login: token, **_people(state / PEOPLE, settings.collaborators)}
+
     def login(request: Request) -> str | None:
-        return settings.login if _bears(request.headers.get("authorization", ""), token) else None
+        header = request.headers.get("authorization", "")
+        return next((who for who, theirs in tokens.items() if _bears(header, theirs)), None)
 
     routes = [
         *git_data.routes(hub),
@@ -132,6 +137,20 @@ def _bears(header: str, token: str) -> bool:
     elif kind.lower() not in {"bearer", "token"}:
         return False
     return hmac.compare_digest(value.strip().encode(), token.encode())
+
+
+def _people(folder: Path, logins: Iterable[str]) -> dict[str, str]:
+    """Login -> token of each collaborator, so that a person can review as one of them: `people/LOGIN.token`, 0600."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = {}
+    for login in logins:
+        path = folder / f"{login}.token"
+        if not path.exists():
+            number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(number, "w") as file:
+                file.write(secrets.token_urlsafe(32) + "\n")
+        found[login] = path.read_text().strip()
+    return found
 
 
 def _nothing(_request: Request) -> Any:  # noqa: ANN401 - it never answers

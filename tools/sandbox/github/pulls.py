@@ -53,6 +53,13 @@ class NewReview(Word):
     commit_id: CommitSha | None = None
 
 
+class Dismissal(Word):
+    """The body of PUT dismissals."""
+
+    message: str
+    event: Literal["DISMISS"] = "DISMISS"
+
+
 class NewComment(Word):
     """The body of POST comments."""
 
@@ -82,6 +89,8 @@ def routes(hub: Hub) -> list[BaseRoute]:
         route(hub, "POST", f"{one}/requested_reviewers", request_reviewers),
         route(hub, "GET", f"{one}/reviews", list_reviews),
         route(hub, "POST", f"{one}/reviews", create_review),
+        route(hub, "GET", f"{one}/reviews/{{review}}", get_review),
+        route(hub, "PUT", f"{one}/reviews/{{review}}/dismissals", dismiss_review),
         route(hub, "PUT", f"{one}/merge", merge),
         route(hub, "GET", "/issues/{number}/comments", list_comments),
         route(hub, "POST", "/issues/{number}/comments", create_comment),
@@ -254,7 +263,7 @@ def create_review(hub: Hub, ask: Ask) -> views.Json:
         raise RefusalError(422, "Unprocessable Entity", [f"Can not {verb} your own pull request"])
     if new.event != "APPROVE" and not new.body:
         raise RefusalError(422, "Unprocessable Entity", ["Body can't be blank"])
-    if new.commit_id and hub.git.kind(new.commit_id) != "commit":
+    if new.commit_id and new.commit_id not in hub.git.history(pull.head_sha, without=pull.base_sha):
         raise RefusalError(422, "Unprocessable Entity", ["The commit_id is not part of the pull request"])
     review = Review(
         id=hub.records.next_id(Review, Comment),
@@ -268,6 +277,29 @@ def create_review(hub: Hub, ask: Ask) -> views.Json:
     asked = tuple(login for login in pull.reviewers if login != ask.actor)
     hub.records.put(pull.model_copy(update={"reviewers": asked}))
     return review_view(hub, hub.records.put(review))
+
+
+def get_review(hub: Hub, ask: Ask) -> views.Json:
+    """One review."""
+    return review_view(hub, _review(hub, ask))
+
+
+def dismiss_review(hub: Hub, ask: Ask) -> views.Json:
+    """An approval or a request for changes counts no more; 422 for a remark, which never counted."""
+    review, asked = _review(hub, ask), ask.parse(Dismissal)
+    if not asked.message:
+        raise RefusalError(422, "Unprocessable Entity", ["Message can't be blank"])
+    if review.state not in {"APPROVED", "CHANGES_REQUESTED"}:
+        kind = review.state.lower()
+        raise RefusalError(422, "Unprocessable Entity", [f"Can not dismiss a {kind} pull request review"])
+    return review_view(hub, hub.records.put(review.model_copy(update={"state": "DISMISSED"})))
+
+
+def _review(hub: Hub, ask: Ask) -> Review:
+    review = hub.records.get(Review, ask.number("review"))
+    if review is None or review.pull != find(hub, ask).id:
+        raise not_found("/pulls/reviews#get-a-review-for-a-pull-request")
+    return review
 
 
 def list_comments(hub: Hub, ask: Ask) -> Answer:

@@ -52,11 +52,11 @@ class Pull(Record):
 
 
 class Review(Record):
-    """A submitted review."""
+    """A submitted review; a dismissed one keeps its place."""
 
     pull: int
     author: str
-    state: Literal["COMMENTED", "APPROVED", "CHANGES_REQUESTED"]
+    state: Literal["COMMENTED", "APPROVED", "CHANGES_REQUESTED", "DISMISSED"]
     body: str
     commit: str
     submitted_at: str

@@ -162,6 +162,7 @@ class Road:
             ("PATCH", f"/pulls/{pull}", {"title": "Another title"}),
             ("POST", f"/pulls/{pull}/requested_reviewers", {"reviewers": ["stranger"]}),
             ("POST", f"/pulls/{pull}/reviews", {"event": "APPROVE", "body": "x"}),
+            ("POST", f"/pulls/{pull}/reviews", {"event": "COMMENT", "body": "x"}),
             ("POST", f"/issues/{pull}/comments", {"body": "x"}),
             ("PUT", f"/pulls/{pull}/merge", {"merge_method": "merge"}),
             ("POST", "/actions/workflows/terraform.yml/dispatches", {"ref": "main", "inputs": {"change_id": "x", "commit": tip, "mode": "plan"}, "return_run_details": True}),
@@ -169,12 +170,28 @@ class Road:
         ]  # fmt: skip
         for method, path, body in writes:
             self.hub.ask(method, path, body)
+        self._probe_reviews(pull)
         self.hub.commit({"later.txt": "x"}, branch="later")
         opened = self.hub.ask(
             "POST", "/pulls", {"title": "t", "head": "later", "base": "main", "draft": True}
         )[1]
         self.hub.ask("PUT", f"/pulls/{opened['number']}/merge", {"sha": ABSENT})
         self.hub.ask("PUT", f"/pulls/{opened['number']}/merge", {})
+
+    def _probe_reviews(self, pull: int) -> None:
+        lead, reviews = self.hub.person("platform-lead"), f"/pulls/{pull}/reviews"
+        said = [
+            self.hub.ask(
+                "POST", reviews, {"event": event, "body": "x", "commit_id": self.commit}, token=lead
+            )[1]
+            for event in ("APPROVE", "REQUEST_CHANGES", "COMMENT")
+        ]
+        self.hub.ask("POST", reviews, {"event": "APPROVE", "commit_id": ABSENT}, token=lead)
+        for review in said:
+            self.hub.ask("PUT", f"{reviews}/{review['id']}/dismissals", {"message": "not any more"})
+            self.hub.ask("GET", f"{reviews}/{review['id']}")
+        self.hub.ask("GET", f"{reviews}/99999")
+        self.hub.ask("GET", reviews)
 
 
 @pytest.fixture(scope="module")

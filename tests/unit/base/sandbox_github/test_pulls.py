@@ -88,3 +88,42 @@ def test_reviewers_are_asked_once_and_a_comment_is_no_approval(fresh: Served) ->
     ]
     assert fresh.ask("POST", f"/issues/{number}/comments", {"body": "hello"})[0] == 201
     assert fresh.ask("GET", f"/pulls/{number}")[1]["comments"] == 1
+
+
+def reviews(hub: Served, number: int) -> list[tuple[str, str, str]]:
+    found = hub.ask("GET", f"/pulls/{number}/reviews")[1]
+    return [(r["user"]["login"], r["state"], r["commit_id"]) for r in found]
+
+
+def test_a_person_reviews_with_their_own_token_and_the_review_keeps_its_commit(fresh: Served) -> None:
+    number, head = opened(fresh), fresh.tip("feature")
+    fresh.review("platform-lead", number)
+    fresh.commit({"more.txt": "x"}, branch="feature")
+    fresh.review("security-lead", number, commit_id=head)
+    assert reviews(fresh, number) == [
+        ("platform-lead", "APPROVED", head),
+        ("security-lead", "APPROVED", head),
+    ]
+    later = {"event": "APPROVE", "commit_id": fresh.tip()}
+    assert fresh.ask("POST", f"/pulls/{number}/reviews", later, token=fresh.person("security-lead"))[0] == 422
+    assert fresh.ask("POST", f"/pulls/{number}/reviews", {"event": "APPROVE"})[0] == 422  # its author
+
+
+def test_a_review_can_be_dismissed_and_keeps_its_place(fresh: Served) -> None:
+    number, head = opened(fresh), fresh.tip("feature")
+    first = fresh.review("platform-lead", number)
+    remark = fresh.review("security-lead", number, "COMMENT")
+    path = f"/pulls/{number}/reviews"
+    assert fresh.ask("PUT", f"{path}/{first}/dismissals", {"message": ""})[0] == 422
+    assert fresh.ask("PUT", f"{path}/{first}/dismissals", {"message": "no"})[1]["state"] == "DISMISSED"
+    assert fresh.ask("PUT", f"{path}/{first}/dismissals", {"message": "no"})[0] == 422
+    assert fresh.ask("PUT", f"{path}/{remark}/dismissals", {"message": "no"})[0] == 422
+    assert fresh.ask("GET", f"/pulls/99/reviews/{first}")[0] == 404
+    assert [state for _, state, _ in reviews(fresh, number)] == ["DISMISSED", "COMMENTED"]
+    assert fresh.ask("GET", f"{path}/{first}")[1]["commit_id"] == head
+
+
+def test_the_tokens_of_the_people_are_theirs_alone(fresh: Served) -> None:
+    folder = fresh.github.hub.state / "people"
+    assert {p.name for p in folder.iterdir()} == {"platform-lead.token", "security-lead.token"}
+    assert {p.stat().st_mode & 0o777 for p in (folder, *folder.iterdir())} == {0o700, 0o600}
