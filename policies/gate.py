@@ -52,11 +52,11 @@ from policies.denials import (
     UnresolvedError,
 )
 from policies.evidence import Evidence, Facts, Issued
-from policies.profile import Profile, scope_findings
+from policies.profile import ApproverRole, Profile, scope_findings
 from policies.refusal import GateError
 from policies.signoff import Predicate, Signoff, verify
 from policies.strict import decode
-from policies.trust import SignerRole, Trust, moment
+from policies.trust import Trust, moment
 
 __all__ = ["Evidence", "Facts", "Gate", "GateError", "Issued", "Permit"]
 _SEAL = object()
@@ -110,8 +110,7 @@ class Gate:
 
     def admit(self, seq: int, evidence: Evidence, facts: Facts) -> Permit:
         """The right to make call `seq` now. Raises GateError."""
-        roles = cast("tuple[SignerRole, ...]", self.profile.signers)
-        signoff, change = self._check(evidence, facts, roles)
+        signoff, change = self._check(evidence, facts, self.profile.signers)
         if self.ask_person and not facts.confirmed:
             raise ConfirmationMissingError(f"sign-off {signoff.digest[7:19]} waits for a person.")
         grant = _grant(seq, change, facts)
@@ -131,7 +130,7 @@ class Gate:
         )
 
     def _check(
-        self, evidence: Evidence, facts: Facts, roles: Sequence[SignerRole]
+        self, evidence: Evidence, facts: Facts, roles: Sequence[ApproverRole]
     ) -> tuple[Signoff, ChangeSet]:
         signoff = verify(
             evidence.bundle,

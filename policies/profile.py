@@ -11,6 +11,9 @@ from pydantic import Field, ValidationError
 from policies.change import MANIFEST_NAME, ChangeSet, Operation, Phase, Word
 from policies.finding import Finding, RuleClass, Severity
 
+ApproverRole = Literal["security", "person"]
+"""Whose signatures a profile may demand on a sign-off."""
+
 
 class ProfileFaultError(Exception):
     """The profile is unknown or unreadable; the message names the known ones or the wrong field."""
@@ -49,7 +52,7 @@ class Profile(Word):
     rounds: int = Field(default=4, ge=1, le=20)
     reviewers: tuple[str, ...] = Field(default=(), description="GitHub logins asked to review after publish")
     approval: Literal["none", "person", "reviewer"] = "person"
-    signers: tuple[str, ...] = ("security",)
+    signers: tuple[ApproverRole, ...] = Field(default=("security",), min_length=1)
     signoff_minutes: int = Field(default=60, ge=1, le=1440)
     rehearsal_pins: bool = Field(
         default=False, description="images whose pin was never seen in a registry are allowed"

@@ -24,9 +24,10 @@ from securesystemslib.signer import CryptoSigner
 from policies.change import MANIFEST_NAME, ChangeId, ChangeSet, Destination, Digest, Phase, Word, digest_of
 from policies.envelope import STATEMENT_TYPE, Sealed, Statement, Subject, seal, unseal
 from policies.finding import Severity
+from policies.profile import ApproverRole
 from policies.refusal import SignoffError
 from policies.strict import decode, shaped
-from policies.trust import Instant, KeyId, SignerRole, Trust, moment
+from policies.trust import Instant, KeyId, Trust, moment
 
 SIGNOFF_TYPE: Final = "https://countersign.dev/signoff/v1"
 SKEW = timedelta(seconds=30)
@@ -109,7 +110,7 @@ class Predicate(Word):
     not_before: Instant
     expires: Instant
     requester: str = Field(description="key id of the person who signed the goal, or `unsigned`")
-    approvers: tuple[SignerRole, ...] = Field(
+    approvers: tuple[ApproverRole, ...] = Field(
         min_length=1, description="roles whose signatures the profile demands"
     )
     destination: Destination
@@ -189,7 +190,7 @@ def verify(
     *,
     trust: Trust,
     now: datetime,
-    required_roles: Sequence[SignerRole] | None,
+    required_roles: Sequence[ApproverRole] | None,
     cosigned: Sequence[str] = (),
     revoked: Mapping[str, str] | None = None,
 ) -> Signoff:
@@ -213,7 +214,7 @@ def verify(
 
 
 def read(
-    bundle: str, *, trust: Trust, required_roles: Sequence[SignerRole] | None, cosigned: Sequence[str] = ()
+    bundle: str, *, trust: Trust, required_roles: Sequence[ApproverRole] | None, cosigned: Sequence[str] = ()
 ) -> Signoff:
     """Steps 1 to 5, for whoever asks later whether it was well signed then. Raises a SignoffError."""
     sealed = [unseal(text.encode("utf-8", "surrogatepass"), trust) for text in (bundle, *cosigned)]
@@ -280,7 +281,7 @@ def _signers(sealed: Sequence[Sealed]) -> dict[str, tuple[KeyId, ...]]:
     return {role: tuple(keys) for role, keys in found.items()}
 
 
-def _require(roles: Sequence[SignerRole], signers: Mapping[str, tuple[KeyId, ...]], trust: Trust) -> None:
+def _require(roles: Sequence[ApproverRole], signers: Mapping[str, tuple[KeyId, ...]], trust: Trust) -> None:
     """Step 5. One key fills one role: who may sign as two still counts once."""
     if not roles:
         raise RoleMissingError("no role is required to sign, and an empty policy is a no.")

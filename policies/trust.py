@@ -18,7 +18,8 @@ Instant = Annotated[
     str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", description="RFC 3339, UTC, whole seconds")
 ]
 KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-SignerRole = Literal["security", "person", "waiver"]
+SignerRole = Literal["security", "person", "waiver", "journal"]
+"""security: the notary. person: asks for goals, or approves. waiver: excuses findings. journal: the gate's checkpoints."""
 SCHEMES = frozenset({"ed25519", "ecdsa-sha2-nistp256"})
 """ed25519 for file keys, P-256 for cloud key services."""
 

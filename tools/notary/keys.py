@@ -15,6 +15,7 @@ from securesystemslib.signer import CryptoSigner
 from policies.trust import SCHEMES, SignerRole, Trust, TrustedKey, instant, load
 
 TRUST_FILE = "trust.json"
+JOURNAL_KEY = "journal.pem"
 LIFETIME = timedelta(days=365)
 
 
@@ -28,11 +29,17 @@ def key_path(state_dir: Path, rehearsal: bool) -> Path:  # noqa: FBT001 - the fl
 
 
 def ensure_keys(state_dir: Path, rehearsal: bool) -> None:  # noqa: FBT001
-    """Make the notary's key and its trust entry where they are missing; leave what is there alone.
+    """Make the notary's and the journal's keys and their trust entries where they are missing; leave what is there alone.
 
+    The journal's key signs checkpoints and nothing else, so one serves rehearsals and real runs alike.
     Raises KeyFaultError, policies.trust.TrustFaultError, OSError when the folder cannot be written.
     """
-    path = key_path(state_dir, rehearsal)
+    owner = "sandbox notary" if rehearsal else "notary"
+    _ensure(state_dir, key_path(state_dir, rehearsal), "security", owner=owner, rehearsal=rehearsal)
+    _ensure(state_dir, state_dir / "keys" / JOURNAL_KEY, "journal", owner="journal", rehearsal=False)
+
+
+def _ensure(state_dir: Path, path: Path, role: SignerRole, *, owner: str, rehearsal: bool) -> None:
     for folder in (state_dir, path.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
@@ -41,8 +48,7 @@ def ensure_keys(state_dir: Path, rehearsal: bool) -> None:  # noqa: FBT001
     trust_path = state_dir / TRUST_FILE
     trust = load(trust_path) if trust_path.exists() else Trust()
     if trust.find(signer.public_key.keyid) is None:
-        owner = "sandbox notary" if rehearsal else "notary"
-        entry = trusted(signer, ("security",), owner=owner, rehearsal=rehearsal, since=datetime.now(UTC))
+        entry = trusted(signer, (role,), owner=owner, rehearsal=rehearsal, since=datetime.now(UTC))
         _replace(trust_path, trust.model_copy(update={"keys": (*trust.keys, entry)}))
 
 

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import anyio
 
 from policies import pins, profile, trust
 from policies.apart import scan_apart
-from policies.profile import ProfileFaultError
 from policies.scan import ScanContext, ScanResult
 from policies.scanner.client import ScannerProcess
-from policies.trust import SignerRole, Trust
+from policies.trust import Trust
 from tools.notary.gate_line import PipeToGate
 from tools.notary.judging import Bench
 from tools.notary.keys import TRUST_FILE, key_path, load_signer
@@ -53,10 +51,6 @@ def room_of(told: NotarySettings, process: ScannerProcess, clock: Callable[[], d
     """The notary of one run. Raises KeyFaultError, TrustFaultError, ProfileFaultError or PinsFaultError."""
     signer = load_signer(key_path(told.state_dir, told.rehearsal))
     active = profile.load(told.profile)
-    if unknown := set(active.signers) - set(get_args(SignerRole)):
-        raise ProfileFaultError(
-            f"profile {active.name} asks for signers that do not exist: {', '.join(sorted(unknown))}"
-        )
     trusted: Callable[[], Trust] = partial(trust.load, told.state_dir / TRUST_FILE)
     trusted()
     bench = Bench(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import cast
 
 from securesystemslib.signer import CryptoSigner
 
@@ -14,7 +13,7 @@ from policies.change import ChangeSet, canonical, digest_of
 from policies.profile import Profile
 from policies.review import Decision, Judgement, Verdict
 from policies.signoff import FindingsSummary, Predicate, WaivedFinding
-from policies.trust import SignerRole, Trust, instant
+from policies.trust import Trust, instant
 from tools.notary.judging import Judged
 from tools.notary.registry import SignedRecord
 from tools.notary.words import Sign
@@ -85,7 +84,7 @@ def predicate(
         not_before=instant(now),
         expires=instant(now + timedelta(minutes=profile.signoff_minutes)),
         requester=requester,
-        approvers=cast("tuple[SignerRole, ...]", profile.signers),
+        approvers=profile.signers,
         destination=change.destination,
         grants=signoff.grant_lines(change),
         isolation=isolation,

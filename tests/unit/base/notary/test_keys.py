@@ -28,18 +28,24 @@ def test_keys_are_made_once_private_and_trusted(tmp_path: Path, *, rehearsal: bo
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((state / "trust.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    [key] = trust.load(state / "trust.json").keys
+    key, journal = trust.load(state / "trust.json").keys
     assert key.keyid == load_signer(path).public_key.keyid
     assert (key.roles, key.rehearsal) == (("security",), rehearsal)
-    assert sorted(p.name for p in path.parent.iterdir()) == [path.name]
+    assert journal.keyid == load_signer(path.parent / "journal.pem").public_key.keyid
+    assert journal.roles == ("journal",)
+    assert sorted(p.name for p in path.parent.iterdir()) == sorted([path.name, "journal.pem"])
 
 
-def test_the_sandbox_has_a_key_of_its_own(tmp_path: Path) -> None:
+def test_the_sandbox_has_a_key_of_its_own_and_the_journal_one_for_both(tmp_path: Path) -> None:
     ensure_keys(tmp_path, True)
     ensure_keys(tmp_path, False)
     keys = trust.load(tmp_path / "trust.json").keys
-    assert [key.rehearsal for key in keys] == [True, False]
-    assert len({key.keyid for key in keys}) == 2
+    assert [(key.roles, key.rehearsal) for key in keys] == [
+        (("security",), True),
+        (("journal",), False),
+        (("security",), False),
+    ]
+    assert len({key.keyid for key in keys}) == 3
 
 
 def pem(kind: str) -> bytes:
