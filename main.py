@@ -81,6 +81,22 @@ def run(
 
 
 @app.command()
+def stop(
+    run_id: Annotated[str, typer.Argument(metavar="[RUN|all]", help="A run, or all of them.")] = "all",
+    *,
+    lift: Annotated[bool, typer.Option("--lift", help="Let it go on.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Halt every call that would change something, at once and until it is lifted; reads go on."""
+    from tools.launch import stopping  # noqa: PLC0415
+
+    document, text = stopping.stop(run_id, lift=lift, reason=reason, state_dir=state_dir)
+    answer(document, text, as_json=as_json)
+
+
+@app.command()
 def runs(*, as_json: Json = False, state_dir: StateDir = None) -> None:
     """List the runs."""
     from tools.launch import commands  # noqa: PLC0415

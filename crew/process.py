@@ -11,8 +11,10 @@ from typing import IO
 from pydantic import ValidationError
 
 from crew import house
+from crew.folder import RunFolder
 from crew.model import ModelFaultError
 from crew.phases import PhaseFaultError
+from crew.tasks.submit import ends_this_life
 from knowledge.parameter import BlueprintFaultError
 from policies.profile import ProfileFaultError
 from tools.session import BackgroundSessions, SessionFaultError
@@ -42,7 +44,11 @@ def live(text: bytes, fault: Callable[[str], int]) -> int:
             return _deliver(settings, progress)
     except EXPECTED as known:
         LOG.exception("the run stopped")
-        return fault(str(known))
+        code = fault(str(known))
+        if isinstance(known, ToolRefusedError) and ends_this_life(known.name):
+            RunFolder(settings.run_dir).tell({"report": str(known)})
+            return house.EXIT["refused"]
+        return code
     finally:
         close()
 

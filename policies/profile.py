@@ -37,6 +37,23 @@ class Scope(Word):
     providers: tuple[str, ...] = Field(default=(), description="Terraform providers, such as hashicorp/aws")
 
 
+class Limits(Word):
+    """How much one run may do. Each is a stop of its own: `limit-effects`, `-rate`, `-time`, `-size`, `-calls`, `-call-rate`."""
+
+    effects: int = Field(
+        default=200, ge=1, le=10_000, description="mutating calls of one run, repeated ones included"
+    )
+    effects_per_minute: int = Field(default=60, ge=1, le=10_000)
+    minutes: int = Field(
+        default=1440, ge=1, description="from the run's first word to its last mutating call"
+    )
+    signed_bytes: int = Field(
+        default=20 * 2**20, ge=1, description="what one run may have signed, all phases together"
+    )
+    calls: int = Field(default=20_000, ge=1, description="calls of any kind that one gate process answers")
+    calls_per_minute: int = Field(default=3000, ge=1)
+
+
 class Profile(Word):
     """What a kind of target demands before anything may happen to it."""
 
@@ -45,6 +62,7 @@ class Profile(Word):
     rehearsal: bool = Field(default=False, description="only sandbox keys and sandbox targets")
     unattended: bool = Field(default=False, description="whether --yes may answer for the person")
     scope: Scope
+    limits: Limits = Limits()
     blocking: Severity = Field(default=Severity.MEDIUM, description="findings at or above this block")
     never_waive: tuple[str, ...] = ()
     pod_security: Literal["baseline", "restricted"] = "restricted"

@@ -14,6 +14,10 @@ from pydantic import JsonValue
 from policies.change import ClusterTarget, Content, Destination, RepositoryTarget, Word
 
 
+def unhindered() -> None:
+    """What is asked before a request that changes a target, where nobody may stop it."""
+
+
 class Call(Word):
     """One permitted call: references to artifacts and receipts are already resolved in `arguments`.
 

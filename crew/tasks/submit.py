@@ -18,6 +18,11 @@ _ASK_AGAIN = frozenset({"effect-unknown", "target-busy", "target-rate-limited"})
 """Refusals after which the gate itself says to submit again: it looks first and never calls twice."""
 
 
+def ends_this_life(name: str) -> bool:
+    """Stops of the whole run that are no word on the change: nothing of them is kept, so that a resumed run goes on."""
+    return name == "stopped" or name.startswith("limit-")
+
+
 class Submitted(Word):
     """One grant as far as it came."""
 
@@ -54,7 +59,7 @@ class Submitter:
     def submit(self, signed: SignedChange, seq: int) -> Submitted:
         """Do one grant, waiting where a workflow is waited for. Asking again is safe: a spent grant answers with its receipt.
 
-        Raises SessionLostError when the gate is gone.
+        Raises SessionLostError when the gate is gone, ToolRefusedError when the run was stopped or reached a limit.
         """
         delay, reason, again = _FIRST, None, 0
         while True:
@@ -63,6 +68,8 @@ class Submitter:
             except SessionTimeoutError:
                 state = next(grant for grant in self._signoff(signed).grants if grant.seq == seq)
             except ToolRefusedError as no:
+                if ends_this_life(no.name):
+                    raise
                 again += 1
                 if no.name not in _ASK_AGAIN or again > _PATIENCE:
                     return Submitted(

@@ -28,6 +28,7 @@ from tools.gate.journal import Journal, JournalFaultError  # noqa: E402
 from tools.gate.opening import open_targets  # noqa: E402
 from tools.gate.room import Room  # noqa: E402
 from tools.gate.server import NotaryLine, serve_roles  # noqa: E402
+from tools.gate.stop import Books, Switch  # noqa: E402
 from tools.settings import GateSettings  # noqa: E402
 from tools.tool import Role  # noqa: E402
 from tools.verbs import TargetError  # noqa: E402
@@ -51,7 +52,7 @@ def room_of(told: GateSettings) -> Room:
         state_dir=told.state_dir,
         journal=journal,
         content=ContentStore(told.state_dir / "content"),
-        targets=open_targets(told),
+        targets=open_targets(told, Switch(Books(journal), told.run_id).check),
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
     )

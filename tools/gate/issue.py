@@ -11,6 +11,7 @@ from policies.signoff import Signoff
 from policies.strict import parse
 from tools.gate import states
 from tools.gate.ledger import Deposited, Ledger, Opened
+from tools.gate.limits import refuse_size
 from tools.gate.room import Room, issued_words
 from tools.gate.words import (
     Deposit,
@@ -153,6 +154,8 @@ class Desk:
             raise ToolRefusedError(
                 "already-signed", message, "Go on with that sign-off, or open a new change."
             )
+        size = sum(map(len, evidence.content.values())) + len(evidence.manifest)
+        refuse_size(self._room.profile.limits, ledger, size)
         content = self._room.content
         bundle, manifest = content.keep(evidence.bundle.encode()), content.keep(evidence.manifest)
         for data in evidence.content.values():
@@ -166,6 +169,7 @@ class Desk:
             manifest=manifest,
             expires=signoff.predicate.expires,
             rehearsal=signoff.predicate.rehearsal,
+            size=size,
         )
         # superseded first: a crash between the two leaves fewer rights, never more
         for old in earlier:

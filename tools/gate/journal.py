@@ -73,8 +73,11 @@ class Entry:
 class Journal:
     """One open journal; safe to use from several threads, and from several processes at once."""
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
-        """Open or begin the journal in `folder` and check all of it. Raises JournalFaultError."""
+    def __init__(self, folder: Path, clock: Callable[[], datetime], *, checked: bool = True) -> None:
+        """Open or begin the journal in `folder` and check it. Raises JournalFaultError.
+
+        `checked=False` is for the kill switch alone: a stop is written down whatever else is wrong.
+        """
         self._folder, self._clock = folder, clock
         self._lock = threading.RLock()
         with self._mended():
@@ -85,7 +88,8 @@ class Journal:
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA + _GUARDS)
         self._head_fd = self._open_head()
-        self.verify()
+        if checked:
+            self.verify()
 
     def append(self, run_id: str, kind: str, body: Mapping[str, Any]) -> Entry:
         """Write one entry; it is on disk when this returns. Raises JournalFaultError."""
@@ -111,13 +115,20 @@ class Journal:
         self._remember(entry)
         return entry
 
-    def entries(self, run_id: str) -> tuple[Entry, ...]:
-        """Every entry of a run, oldest first. Raises JournalFaultError."""
+    def entries(self, run_id: str, after: int = 0) -> tuple[Entry, ...]:
+        """The entries of a run with a higher number than `after`, oldest first. Raises JournalFaultError.
+
+        JournalTamperedError for one that is not as it was written: what decides is checked when it is read.
+        """
         with self._lock, self._mended():
             rows = self._db.execute(
-                "SELECT * FROM entries WHERE run_id = ? ORDER BY number", (run_id,)
+                "SELECT * FROM entries WHERE run_id = ? AND number > ? ORDER BY number", (run_id, after)
             ).fetchall()
-            return tuple(map(_entry, rows))
+            found = tuple(map(_entry, rows))
+            for entry in found:
+                if entry.computed() != entry.hash:
+                    raise self._tampered(f"entry {entry.number} is not as it was written")
+            return found
 
     def runs(self) -> tuple[str, ...]:
         """Every run that has an entry, in the order of their first. Raises JournalFaultError."""

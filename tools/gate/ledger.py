@@ -13,13 +13,15 @@ concluded   signoff, seq, succeeded, facts           a dispatched workflow run e
 plan        signoff, seq, facts                      the notary's word on the plan of record that run made
 alarm       signoff, finding
 denied      role, tool, name, message, signoff
+stopped     person, reason                           also under the run id EVERY_RUN, for all of them
+lifted      person, reason
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from policies.change import Destination, Digest, Grant, Phase, Word
@@ -28,6 +30,8 @@ from tools.gate.journal import Entry
 from tools.gate.words import DenialRecord, OpenedChange
 
 DISPATCH = "github.dispatch_workflow"
+EVERY_RUN = "every-run"
+"""The run id of what concerns all runs; no run is named so."""
 State = Literal["unspent", "intent", "done", "waiting", "failed", "diverged"]
 
 
@@ -48,9 +52,10 @@ class Deposited(Word):
     manifest: Digest
     expires: str
     rehearsal: bool
+    size: int = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Spending:
     """What became of one grant."""
 
@@ -84,9 +89,18 @@ class Spending:
         return found
 
 
+@dataclass(frozen=True)
+class Standstill:
+    """Who stopped a run, when and why."""
+
+    at: str
+    person: str
+    reason: str
+
+
 @dataclass
 class Ledger:
-    """One run, from its entries."""
+    """One run, from its entries. Nobody changes one that was handed out: what follows makes a new one by `and_then`."""
 
     run_id: str
     opened: dict[str, Opened] = field(default_factory=dict)
@@ -97,6 +111,11 @@ class Ledger:
     spending: dict[tuple[str, int], Spending] = field(default_factory=dict)
     alarms: list[tuple[str, Finding]] = field(default_factory=list)
     denials: list[tuple[DenialRecord, str]] = field(default_factory=list)
+    intents: list[str] = field(default_factory=list)
+    """When each mutating call was begun."""
+    stopped: Standstill | None = None
+    began: str = ""
+    last: int = 0
     head: str = ""
 
     def of(self, signoff: str, seq: int) -> Spending:
@@ -111,7 +130,7 @@ class Ledger:
         """The sign-offs that were not superseded, in their order."""
         return [kept for digest, kept in self.deposited.items() if digest not in self.superseded]
 
-    @cached_property
+    @property
     def expected_commit(self) -> str | None:
         """The commit that this run's publish phase produced and the gate read back."""
         for kept in self.live():
@@ -127,14 +146,24 @@ class Ledger:
                         return str(effect["facts"]["commit"])
         return None
 
+    def and_then(self, entries: Iterable[Entry]) -> Ledger:
+        """This ledger with later entries. One of unknown kind is a fault (KeyError): never skip what might matter."""
+        later = replace(self, **{name: copy(getattr(self, name)) for name in _GROWING})
+        for entry in entries:
+            _READERS[entry.kind](later, entry)
+            later.began = later.began or entry.at
+            later.last, later.head = entry.number, entry.hash
+        return later
+
+
+_GROWING = (
+    "opened", "deposited", "superseded", "confirmed", "refused", "spending", "alarms", "denials", "intents",
+)  # fmt: skip
+
 
 def read(run_id: str, entries: Iterable[Entry]) -> Ledger:
-    """The ledger of a run. An entry of unknown kind is a fault (KeyError): never skip what might matter."""
-    ledger = Ledger(run_id)
-    for entry in entries:
-        _READERS[entry.kind](ledger, entry)
-        ledger.head = entry.hash
-    return ledger
+    """The ledger of a run from its first entry on."""
+    return Ledger(run_id).and_then(entries)
 
 
 def _opened(ledger: Ledger, entry: Entry) -> None:
@@ -159,37 +188,31 @@ def _refused(ledger: Ledger, entry: Entry) -> None:
     ledger.refused[entry.body["signoff"]] = entry.body["person"]
 
 
-def _spending(ledger: Ledger, entry: Entry) -> Spending:
-    return ledger.spending.setdefault((entry.body["signoff"], entry.body["seq"]), Spending())
+def _spent(ledger: Ledger, entry: Entry, **changes: Any) -> None:  # noqa: ANN401 - fields of Spending
+    key = (entry.body["signoff"], entry.body["seq"])
+    ledger.spending[key] = replace(ledger.spending.get(key, Spending()), **changes)
 
 
 def _intent(ledger: Ledger, entry: Entry) -> None:
-    spent = _spending(ledger, entry)
-    spent.attempts, spent.at, spent.call, spent.open, spent.reason = (
-        entry.body["attempt"],
-        entry.at,
-        entry.body["call"],
-        True,
-        "",
-    )
+    attempt, call = entry.body["attempt"], entry.body["call"]
+    _spent(ledger, entry, attempts=attempt, at=entry.at, call=call, open=True, reason="")
+    ledger.intents.append(entry.at)
 
 
 def _never(ledger: Ledger, entry: Entry) -> None:
-    spent = _spending(ledger, entry)
-    spent.open, spent.reason = False, entry.body["reason"]
+    _spent(ledger, entry, open=False, reason=entry.body["reason"])
 
 
 def _effect(ledger: Ledger, entry: Entry) -> None:
-    spent = _spending(ledger, entry)
-    spent.open, spent.effect = False, entry.body
+    _spent(ledger, entry, open=False, effect=entry.body)
 
 
 def _concluded(ledger: Ledger, entry: Entry) -> None:
-    _spending(ledger, entry).concluded = entry.body
+    _spent(ledger, entry, concluded=entry.body)
 
 
 def _plan(ledger: Ledger, entry: Entry) -> None:
-    _spending(ledger, entry).plan = entry.body
+    _spent(ledger, entry, plan=entry.body)
 
 
 def _alarm(ledger: Ledger, entry: Entry) -> None:
@@ -199,6 +222,14 @@ def _alarm(ledger: Ledger, entry: Entry) -> None:
 def _denied(ledger: Ledger, entry: Entry) -> None:
     told = {key: entry.body[key] for key in ("role", "tool", "name", "message")}
     ledger.denials.append((DenialRecord(at=entry.at, **told), entry.body["signoff"]))
+
+
+def _stopped(ledger: Ledger, entry: Entry) -> None:
+    ledger.stopped = Standstill(entry.at, entry.body["person"], entry.body["reason"])
+
+
+def _lifted(ledger: Ledger, _: Entry) -> None:
+    ledger.stopped = None
 
 
 _READERS = {
@@ -214,6 +245,8 @@ _READERS = {
     "plan": _plan,
     "alarm": _alarm,
     "denied": _denied,
+    "stopped": _stopped,
+    "lifted": _lifted,
 }
 
 

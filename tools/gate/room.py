@@ -17,10 +17,11 @@ from policies.change import ChangeSet, Digest, canonical, digest_of
 from policies.gate import Evidence, Gate, Issued
 from policies.profile import Profile
 from policies.strict import parse
-from tools.gate import ledger
 from tools.gate.content import ContentStore
 from tools.gate.journal import Journal, JournalFaultError
 from tools.gate.ledger import Deposited, Ledger, Opened
+from tools.gate.limits import Meter
+from tools.gate.stop import Books, Switch
 from tools.gate.targets import Targets
 from tools.tool import Role, ToolRefusedError
 
@@ -45,12 +46,24 @@ class Room:
     targets: Targets
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
+    books: Books = field(init=False)
+    switch: Switch = field(init=False)
+    meter: Meter = field(init=False)
     _denied: list[None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        books = Books(self.journal)
+        own = {
+            "books": books,
+            "switch": Switch(books, self.run_id),
+            "meter": Meter(self.profile.limits, self.clock),
+        }
+        for name, value in own.items():
+            object.__setattr__(self, name, value)  # what follows from the other fields of a frozen value
 
     def ledger(self, run_id: str | None = None) -> Ledger:
         """What the journal says of this run, or of another. Raises JournalFaultError."""
-        run_id = run_id or self.run_id
-        return ledger.read(run_id, self.journal.entries(run_id))
+        return self.books.of(run_id or self.run_id)
 
     def append(self, kind: str, body: Mapping[str, Any]) -> None:
         """Write one entry of this run. Raises JournalFaultError."""
@@ -86,7 +99,7 @@ class Room:
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
-        """Hold the lock of one target, across processes. Raises ToolRefusedError naming the run that has it."""
+        """Hold the lock of one target, across processes. Raises ToolRefusedError naming the run that has it, StoppedError."""
         folder = self.state_dir / "locks"
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / digest_of(what.encode()).removeprefix("sha256:")
@@ -111,6 +124,7 @@ class Room:
                     raise ToolRefusedError(
                         "target-busy", message, "Wait until it ended, then submit again."
                     ) from None
+                self.switch.check()
                 self.sleep(0.05)
                 waited += 0.05
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -85,7 +86,19 @@ def tools_of(room: Room, judge: Callable[[JudgePlan], PlanVerdict], role: Role) 
         _tool("confirm", "The person's yes to one sign-off.", Confirmation, SignoffState, partial(states.answer, room, yes=True), Effect.ANNOTATE),
         _tool("refuse", "The person's no to one sign-off.", Confirmation, SignoffState, partial(states.answer, room, yes=False), Effect.ANNOTATE),
     ]  # fmt: skip
-    return [*own, *room.targets.reads()]
+    return [guarded(room, tool) for tool in (*own, *room.targets.reads())]
+
+
+def guarded(room: Room, tool: Tool) -> Tool:
+    """The tool with what holds for every call: it is counted, and one that changes a target heeds the kill switch."""
+
+    def call(asked: Any) -> Word:  # noqa: ANN401 - the tool's own arguments
+        room.meter.take()
+        if tool.effect is Effect.MUTATE:
+            room.switch.check()
+        return tool.call(asked)
+
+    return replace(tool, call=call)
 
 
 def _tool(

@@ -10,6 +10,7 @@ from policies.finding import Finding
 from policies.trust import moment
 from tools.gate.ledger import Deposited, Ledger, Spending, State, destination_text
 from tools.gate.room import Room
+from tools.gate.stop import StoppedError, Switch
 from tools.gate.words import (
     Confirmation,
     GrantState,
@@ -111,7 +112,16 @@ def run_record(room: Room, role: Role, asked: RunRef) -> RunRecord:
         phases=phases,
         denials=tuple(denial for denial, _ in ledger.denials),
         journal_head=ledger.head,
+        stopped=_standstill(room, asked.run_id),
     )
+
+
+def _standstill(room: Room, run_id: str) -> str:
+    try:
+        Switch(room.books, run_id).check()
+    except StoppedError as stop:
+        return f"{stop.message} {stop.advice}"
+    return ""
 
 
 def _alarms(ledger: Ledger, signoff: str) -> tuple[Finding, ...]:

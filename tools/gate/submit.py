@@ -6,20 +6,25 @@ next submit or the next start resolves by reading: done, or never happened and f
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from policies.change import Digest
 from policies.gate import Facts, Permit
 from policies.trust import moment
 from tools.gate import states, workflow
 from tools.gate.case import Case, call_of, case_of, keep, kept_call
 from tools.gate.journal import AlreadySpentError
+from tools.gate.limits import refuse_effect
 from tools.gate.plan import PlanOfRecord
 from tools.gate.room import Room, issued_words
+from tools.gate.stop import StoppedError
 from tools.gate.words import GrantState, Submit
 from tools.serve import refusal_of
 from tools.tool import ToolRefusedError
 from tools.verbs import Call, Receipt, TargetError, UnreachableError
 from traces import names, spans
 
+_STEP = 0.25
 SETTLING = 5.0
 """Seconds after which a call that nobody answered counts as ended at the target, so that reading can tell."""
 
@@ -36,6 +41,7 @@ class Submission:
         with spans.span(names.GATE_SUBMIT, about) as span:
             if self._room.dry_run:
                 raise ToolRefusedError("dry-run", "this run submits nothing.", "Run again without --dry-run.")
+            self._room.switch.check()
             case = case_of(self._room, self._room.ledger(), asked.signoff, asked.seq)
             span.set_attribute(names.GRANT_NAME, case.grant.name)
             span.set_attribute(names.CHANGE_ID, case.change.change_id)
@@ -58,7 +64,7 @@ class Submission:
             if spent.open:
                 case = case_of(self._room, ledger, signoff, seq)
                 with self._room.alone(case.target):
-                    self._resolve(case)
+                    self._resolve(case, heed=False)
 
     def _submitted(self, case: Case) -> GrantState:
         _refuse_after_difference(case)
@@ -74,6 +80,7 @@ class Submission:
 
     def _do(self, case: Case) -> None:
         case.verb()
+        refuse_effect(self._room.profile.limits, self._room.ledger(), self._room.clock())
         permit = self._admitted(case)
         call = call_of(permit)
         attempt = case.spending.attempts + 1
@@ -83,6 +90,7 @@ class Submission:
             "arguments_digest": permit.grant.arguments_digest(),
             "call": keep(self._room, call),
         }
+        self._room.switch.check()
         try:
             self._room.journal.spend(self._room.run_id, permit.signoff, permit.grant.seq, attempt, body)
         except AlreadySpentError as fault:
@@ -123,15 +131,23 @@ class Submission:
             expected_commit=ledger.expected_commit,
         )
 
-    def _resolve(self, case: Case) -> None:
-        """Close an open intent by reading the target. Raises TargetError when it cannot be read."""
+    def _wait(self, seconds: float, *, heed: bool) -> None:
+        """In short steps, so that one who submits hears of a stop at once. Raises StoppedError."""
+        while seconds > 0:
+            if heed:
+                self._room.switch.check()
+            self._room.sleep(min(seconds, _STEP))
+            seconds -= _STEP
+
+    def _resolve(self, case: Case, *, heed: bool = True) -> None:
+        """Close an open intent by reading the target. Raises TargetError when it cannot be read; StoppedError only with `heed`."""
         spent = case.spending
         if not spent.open:
             return
         left = SETTLING - (self._room.clock() - moment(spent.at)).total_seconds()
         if left > 0:
             # a request may still be under way at the target; a clock that went back must not make this long
-            self._room.sleep(min(left, SETTLING))
+            self._wait(min(left, SETTLING), heed=heed)
         receipt = case.verb().find(kept_call(case))
         if receipt is None:
             case.wrote_never(spent.attempts, "read after an interruption: it never happened")
@@ -150,7 +166,10 @@ def _before(case: Case, call: Call, attempt: int) -> Receipt | None:
 
 def _perform(case: Case, call: Call, attempt: int) -> None:
     try:
+        case.room.switch.check()
         case.verb().perform(call)
+    except StoppedError as stop:
+        _after_stop(case, call, attempt, stop)
     except TargetError as fault:
         _after_fault(case, call, attempt, fault)
         return
@@ -161,6 +180,16 @@ def _perform(case: Case, call: Call, attempt: int) -> None:
             "effect-unknown", message, "Submit again: the gate looks first and never calls twice."
         )
     case.wrote_effect(receipt, attempt, found=False)
+
+
+def _after_stop(case: Case, call: Call, attempt: int, stop: StoppedError) -> NoReturn:
+    """Stopped before the call or between two requests of it, all of which were answered: reading tells at once."""
+    receipt = case.verb().find(call)
+    if receipt is not None:
+        case.wrote_effect(receipt, attempt, found=False)
+    else:
+        case.wrote_never(attempt, f"stopped before it was done: {stop.message}")
+    raise stop
 
 
 def _after_fault(case: Case, call: Call, attempt: int, fault: TargetError) -> None:

@@ -189,6 +189,7 @@ class RunRecord(Word):
     phases: tuple[PhaseRecord, ...]
     denials: tuple[DenialRecord, ...]
     journal_head: str = Field(description="hash of the last journal entry of this run")
+    stopped: str = Field(default="", description="who stopped this run or all of them, and how to lift that")
 
 
 class JudgePlan(Word):

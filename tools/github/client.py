@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from tools.github.refusals import refusal
 from tools.settings import GitHubSettings
-from tools.verbs import TargetError, UnauthorizedError, UnreachableError
+from tools.verbs import TargetError, UnauthorizedError, UnreachableError, unhindered
 
 M = TypeVar("M", bound=BaseModel)
 DEADLINE = 15
@@ -47,9 +47,14 @@ class _LoopbackRequester(Requester):
 _LoopbackRequester.injectConnectionClasses(_Direct, HTTPSRequestsConnectionClass)
 
 
-def connect(settings: GitHubSettings, *, deadline: int = DEADLINE) -> Client:
-    """A client for the GitHub that the settings mean; nothing is called yet. Raises TargetError, UnauthorizedError."""
-    return Client(settings.api_url, _token(settings.token_file), deadline=deadline)
+def connect(
+    settings: GitHubSettings, *, deadline: int = DEADLINE, before_write: Callable[[], None] = unhindered
+) -> Client:
+    """A client for the GitHub that the settings mean; nothing is called yet. Raises TargetError, UnauthorizedError.
+
+    `before_write` is called before each request that would change something, and may raise.
+    """
+    return Client(settings.api_url, _token(settings.token_file), deadline=deadline, before_write=before_write)
 
 
 def _token(path: Path) -> str:
@@ -105,13 +110,19 @@ class Client:
     """Calls to one GitHub. Safe to use from one thread at a time."""
 
     def __init__(
-        self, api_url: str, token: str, *, deadline: int = DEADLINE, clock: Callable[[], float] = time.time
+        self,
+        api_url: str,
+        token: str,
+        *,
+        deadline: int = DEADLINE,
+        clock: Callable[[], float] = time.time,
+        before_write: Callable[[], None] = unhindered,
     ) -> None:
         parts = _address(api_url)
         self.host: str = parts.netloc
         self._secure = parts.scheme == "https"
         self._token, self._deadline, self._clock = token, deadline, clock
-        self._base = parts.geturl()
+        self._base, self._before_write = parts.geturl(), before_write
         local = parts.hostname in _LOOPBACK
         self._requester = (_LoopbackRequester if local and not self._secure else Requester)(
             auth=Token(token), base_url=self._base, timeout=deadline, user_agent="countersign", per_page=_PAGE, verify=True,
@@ -201,6 +212,8 @@ class Client:
     def _call(
         self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None
     ) -> Any:  # noqa: ANN401 - any JSON value
+        if method != "GET":
+            self._before_write()
         try:
             status, headers, text = self._requester.requestJson(
                 method, path, dict(query or {}), {"Accept": _ACCEPT}, dict(body) if body is not None else None

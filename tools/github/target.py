@@ -14,7 +14,7 @@ from tools.github.runs import PlanOfRecord, Runs
 from tools.github.verbs import verbs
 from tools.settings import GitHubSettings
 from tools.tool import Tool
-from tools.verbs import Verb
+from tools.verbs import Verb, unhindered
 
 
 class GitHubTarget:
@@ -70,6 +70,10 @@ class GitHubTarget:
         return self._runs.plan_of(run_id)
 
 
-def open_target(settings: GitHubSettings) -> GitHubTarget:
+def open_target(settings: GitHubSettings, before_write: Callable[[], None] = unhindered) -> GitHubTarget:
     """The target that the settings mean; nothing is called yet. Raises TargetError when they cannot be used."""
-    return GitHubTarget(LiveRepository(connect(settings), settings.repository, settings.base_branch))
+    return GitHubTarget(
+        LiveRepository(
+            connect(settings, before_write=before_write), settings.repository, settings.base_branch
+        )
+    )

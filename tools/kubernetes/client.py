@@ -26,6 +26,7 @@ from tools.verbs import (
     TargetError,
     UnauthorizedError,
     UnreachableError,
+    unhindered,
 )
 
 Json = dict[str, Any]
@@ -44,8 +45,16 @@ class FieldConflictError(ConflictError):
         self.field = field
 
 
-def connect(settings: KubernetesSettings, *, deadline: float = DEADLINE) -> Client:
-    """A client for the cluster that the settings mean. Raises TargetError when they cannot be used."""
+def connect(
+    settings: KubernetesSettings,
+    *,
+    deadline: float = DEADLINE,
+    before_write: Callable[[], None] = unhindered,
+) -> Client:
+    """A client for the cluster that the settings mean. Raises TargetError when they cannot be used.
+
+    `before_write` is called before each request that would change something, and may raise.
+    """
     configuration = vendor.Configuration()
     try:
         if settings.in_cluster:
@@ -59,7 +68,7 @@ def connect(settings: KubernetesSettings, *, deadline: float = DEADLINE) -> Clie
         where = "in-cluster credentials" if settings.in_cluster else f"{settings.kubeconfig}"
         known = "check file and context with `kubectl config get-contexts`"
         raise TargetError(f"{where} cannot be used: {_first_line(fault)}; {known}") from fault
-    return Client(configuration, deadline=deadline)
+    return Client(configuration, deadline=deadline, before_write=before_write)
 
 
 def _load_kubeconfig(path: Path, context: str | None, configuration: vendor.Configuration) -> None:
@@ -102,6 +111,7 @@ class Client:
         *,
         deadline: float = DEADLINE,
         clock: Callable[[], float] = time.monotonic,
+        before_write: Callable[[], None] = unhindered,
     ) -> None:
         configuration.retries = False  # the journal and `find`, not a blind repeat, settle a lost answer
         if urlsplit(configuration.host).hostname in {"127.0.0.1", "localhost", "::1"}:
@@ -109,7 +119,7 @@ class Client:
         self.server: str = configuration.host
         self._api = vendor.ApiClient(configuration)
         self._deadline = deadline
-        self._clock = clock
+        self._clock, self._before_write = clock, before_write
 
     def close(self) -> None:
         """Close pooled connections."""
@@ -146,6 +156,8 @@ class Client:
     def _call(
         self, method: str, path: str, query: Mapping[str, str], body: object, media_type: str, accept: str
     ) -> bytes:
+        if method != "GET" and query.get("dryRun") != "All":
+            self._before_write()
         headers = {"Accept": accept} | (
             {"Content-Type": media_type or "application/json"} if body is not None else {}
         )

@@ -12,7 +12,7 @@ from tools.kubernetes.reading import reads
 from tools.kubernetes.verbs import verbs
 from tools.settings import KubernetesSettings
 from tools.tool import Tool
-from tools.verbs import Verb
+from tools.verbs import Verb, unhindered
 
 
 class KubernetesTarget:
@@ -36,6 +36,8 @@ class KubernetesTarget:
         return self._cluster.version()
 
 
-def open_target(settings: KubernetesSettings) -> KubernetesTarget:
+def open_target(
+    settings: KubernetesSettings, before_write: Callable[[], None] = unhindered
+) -> KubernetesTarget:
     """The target that the settings mean. Raises TargetError when they cannot be used."""
-    return KubernetesTarget(LiveCluster(connect(settings)))
+    return KubernetesTarget(LiveCluster(connect(settings, before_write=before_write)))

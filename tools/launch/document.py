@@ -22,6 +22,8 @@ def status(record: RunRecord | None, crew_exit: int, *, dry_run: bool) -> Status
         return "failed"
     if record.status == "refused" or crew_exit == 3:
         return "refused"
+    if record.stopped and crew_exit != 0:
+        return "refused"
     if record.status == "nothing_signed":
         return CREW_ENDED.get(crew_exit, "failed")
     if dry_run and record.status in {"signed", "applied"} and crew_exit == 0:
@@ -57,7 +59,7 @@ def build(
         "pull_request": _receipt(grants, "open_pull_request"),
         "workflow_run": _receipt(grants, "dispatch_workflow"),
         "denials": [d.model_dump(mode="json") for d in record.denials] if record else [],
-        "report": crew.get("report", ""),
+        "report": crew.get("report") or (record.stopped if record else ""),
         "trace_id": run["trace_id"],
         "trace_path": str(run_dir / "trace.jsonl"),
         "graph": crew.get("graph", {"nodes": 0, "relationships": 0}),

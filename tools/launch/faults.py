@@ -5,6 +5,7 @@ from __future__ import annotations
 from policies.profile import ProfileFaultError
 from policies.trust import TrustFaultError
 from tools.environments import EnvironmentFaultError
+from tools.gate.journal import JournalFaultError
 from tools.launch.config import ConfigFaultError
 from tools.launch.goal_text import GoalFaultError
 from tools.notary.keys import KeyFaultError
@@ -20,7 +21,13 @@ USAGE: tuple[type[Exception], ...] = (
     TrustFaultError,
 )
 REFUSALS: tuple[type[Exception], ...] = (ToolRefusedError,)
-FAULTS: tuple[type[Exception], ...] = (EnvironmentFaultError, SessionFaultError, TargetError, OSError)
+FAULTS: tuple[type[Exception], ...] = (
+    EnvironmentFaultError,
+    JournalFaultError,
+    SessionFaultError,
+    TargetError,
+    OSError,
+)
 KNOWN = (*USAGE, *REFUSALS, *FAULTS)
 
 

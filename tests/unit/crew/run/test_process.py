@@ -50,6 +50,23 @@ def test_a_fault_is_one_sentence_and_the_rest_is_in_the_log(tmp_path: Path) -> N
     assert "Traceback" in (tmp_path / "crew.log").read_text()
 
 
+@pytest.mark.parametrize("name", ["stopped", "limit-rate"])
+def test_a_stop_of_the_run_is_a_refusal_that_is_not_kept_and_a_resumed_run_goes_on(
+    tmp_path: Path, name: str
+) -> None:
+    servers = FakeServers(
+        tmp_path / "servers.json", refuses={"submit": (name, "kim stopped it.", "Lift it.")}
+    )
+    with crew(tmp_path, GOAL, servers) as child:
+        ended = child.ended()
+    assert (ended.code, servers.effects()) == (3, [])
+    assert f"{name}: kim stopped it. Lift it." in json.loads((tmp_path / "result.json").read_text())["report"]
+    servers.refuses = {}
+    with crew(tmp_path, GOAL, servers) as child:
+        assert child.ended().code == 0
+    assert json.loads((tmp_path / "result.json").read_text())["report"].startswith("배포 성공")
+
+
 # tool, its seq, whether the kill falls before or after the server did it; in the order of the road
 KILLS = [
     ("describe_target", None, "before"), ("open_change", None, "after"), ("judge", None, "before"), ("sign", None, "before"),
