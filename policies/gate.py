@@ -117,7 +117,7 @@ class Gate:
         self._in_scope(grant, change, evidence, facts)
         _base_still_fits(grant, change, facts)
         present = {a.path: a.digest for a in change.artifacts if a.operation is not Operation.DELETE}
-        arguments = cast("JsonValue", _resolved(dict(grant.arguments), seq, present, facts))
+        arguments = cast("JsonValue", resolved(dict(grant.arguments), seq, present, facts.receipts))
         wanted = {present[path] for path in artifacts_named(grant.arguments)}
         return Permit(
             signoff=signoff.digest,
@@ -219,13 +219,19 @@ def _base_still_fits(grant: Grant, change: ChangeSet, facts: Facts) -> None:
         )
 
 
-def _resolved(value: object, seq: int, present: Mapping[str, Digest], facts: Facts) -> object:
+def resolved(
+    value: object, seq: int, present: Mapping[str, Digest], receipts: Mapping[int, Mapping[str, Any]]
+) -> object:
+    """Arguments with their references replaced by signed bytes (`path`, `digest`) and facts of earlier receipts.
+
+    Raises UnresolvedError.
+    """
     if isinstance(value, list | tuple):
-        return [_resolved(inner, seq, present, facts) for inner in value]
+        return [resolved(inner, seq, present, receipts) for inner in value]
     if not isinstance(value, Mapping):
         return value
     if not any(str(key).startswith("$") for key in value):
-        return {key: _resolved(inner, seq, present, facts) for key, inner in value.items()}
+        return {key: resolved(inner, seq, present, receipts) for key, inner in value.items()}
     if set(value) == {"$artifact"} and isinstance(path := value["$artifact"], str) and path in present:
         return {"path": path, "digest": present[path]}
     if (
@@ -233,7 +239,7 @@ def _resolved(value: object, seq: int, present: Mapping[str, Digest], facts: Fac
         and isinstance(ref := value["$receipt"], Mapping)
         and set(ref) == {"seq", "fact"}
     ):
-        known = facts.receipts.get(ref["seq"], {}) if isinstance(ref["seq"], int) and ref["seq"] < seq else {}
+        known = receipts.get(ref["seq"], {}) if isinstance(ref["seq"], int) and ref["seq"] < seq else {}
         if ref["fact"] in known:
             return known[ref["fact"]]
     raise UnresolvedError(

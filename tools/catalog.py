@@ -101,8 +101,8 @@ def mounted(server: str, role: Role, tools: Iterable[Tool]) -> Mapping[str, Tool
     belt = granted(role, server)
     chosen: dict[str, Tool] = {}
     for tool in tools:
-        allowed = effect(server, tool.name)
-        if tool.name not in belt or allowed is None:
+        allowed = tool.effect if tool.roles else effect(server, tool.name)
+        if allowed is None or (role not in tool.roles and (tool.roles or tool.name not in belt)):
             continue
         if tool.name in chosen:
             raise CatalogFaultError(f"server {server} mounts {tool.name} twice")

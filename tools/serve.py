@@ -80,7 +80,7 @@ class Mount:
 
     def listing(self) -> list[dict[str, Any]]:
         """What tools/list shows."""
-        return [_listed(self.server, tool) for tool in self.tools.values()]
+        return [_listed(self.server, tool) for tool in self.tools.values() if tool.listed]
 
     async def calling(self, name: str, arguments: dict[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one tools/call; a CallToolResult in wire form."""
@@ -170,11 +170,11 @@ def _refused(refusal: ToolRefusedError) -> dict[str, Any]:
 
 
 def _listed(server: str, tool: Tool) -> dict[str, Any]:
-    effect = catalog.effect(server, tool.name)
+    effect = tool.effect if tool.roles else catalog.effect(server, tool.name)
     return {
         "name": tool.name,
         "description": tool.description,
-        "inputSchema": tool.arguments.model_json_schema(),
+        "inputSchema": tool.schema or tool.arguments.model_json_schema(),
         "outputSchema": tool.result.model_json_schema(mode="serialization"),
         "annotations": {
             "readOnlyHint": effect is Effect.READ,

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from policies.change import Word
+from policies.change import Digest, Word
 
 W = TypeVar("W", bound=Word)
 
@@ -42,6 +42,22 @@ class KubernetesSettings(Word):
     kubeconfig: Path | None = None
     context: str | None = None
     in_cluster: bool = False
+
+
+class ServerSettings(Word):
+    """Another's MCP server behind the gate, from static configuration alone: never from a tool's argument or a repository."""
+
+    adapter: Path
+    argv: tuple[str, ...] = Field(min_length=1, description="an absolute program and its arguments")
+    program_sha256: Digest | None = Field(default=None, description="of the program, checked at each start")
+    env: Mapping[str, str] = Field(default={}, description="its whole environment, but PATH and HOME")
+    credentials: Mapping[str, Path] = Field(
+        default={}, description="environment variable -> file with its value"
+    )
+    readable: tuple[Path, ...] = Field(default=(), description="what it reads besides the system")
+    performs: tuple[str, ...] = Field(
+        default=(), description="verbs that `submit` performs through this server"
+    )
 
 
 class NotarySettings(Word):
@@ -72,6 +88,7 @@ class GateSettings(Word):
     isolation: str
     github: GitHubSettings | None = None
     kubernetes: KubernetesSettings | None = None
+    servers: Mapping[str, ServerSettings] = Field(default={}, description="other people's servers, by name")
     ask_person: bool = Field(description="submit waits until the person confirmed the sign-off")
     dry_run: bool = Field(default=False, description="nothing may be submitted in this run")
     roles: Mapping[str, int] = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -40,6 +40,12 @@ class Tool:
     result: type[Word]
     call: Callable[[Any], Word]
     effect: Effect = Effect.READ
+    roles: frozenset[Role] = frozenset()
+    """Who may call it, where another's server brings it: an adapter, not toolbelts.toml, says so."""
+    schema: Mapping[str, Any] | None = None
+    """The JSON schema of its arguments, where it is not that of `arguments`."""
+    listed: bool = True
+    """False: it answers a call by name, with why it is refused, and is not offered."""
 
 
 class ToolRefusedError(Exception):

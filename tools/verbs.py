@@ -51,6 +51,25 @@ class Verb(Protocol):
         """Make the effect once. Raises TargetError; after any error the gate reads again by `find`."""
 
 
+class Way(Protocol):
+    """What the gate keeps to itself of a verb that another's server performs: the looks before and after, and the words.
+
+    The server is handed what `words` says and nothing else; it never says itself what it did.
+    """
+
+    def find(self, call: Call) -> Receipt | None:
+        """As a verb's."""
+
+    def ready(self, call: Call) -> None:
+        """Look, with our own client, whether the call may be made now. Raises TargetError."""
+
+    def words(self, call: Call) -> Mapping[str, JsonValue]:
+        """Name -> value that an adapter may put into a tool's arguments. Touches nothing. Raises TargetError."""
+
+    def settle(self, call: Call) -> None:
+        """Wait until the effect can be read. Raises TargetError."""
+
+
 class Target(Protocol):
     """A live system behind the gate."""
 

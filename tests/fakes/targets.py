@@ -58,6 +58,27 @@ class FakeVerb:
             act()
 
 
+@dataclass
+class FakeWay:
+    """What the gate keeps of a FakeVerb that another's server performs. `settle` is where that server's effect is seen."""
+
+    verb: FakeVerb
+
+    def find(self, call: Call) -> Receipt | None:
+        return self.verb.find(call)
+
+    def ready(self, call: Call) -> None:
+        self.verb._fault("ready")
+
+    def words(self, call: Call) -> Mapping[str, Any]:
+        told = {"owner": "acme", "repo": "platform", **call.arguments}
+        told |= {"document": next(iter(call.content.values())).decode()} if call.content else {}
+        return told
+
+    def settle(self, call: Call) -> None:
+        self.verb.effects[call.effect_key] = self.verb.facts(call)
+
+
 def lost() -> None:
     raise UnreachableError("no answer within the deadline")
 
@@ -95,6 +116,9 @@ class FakeRepository:
     def verbs(self) -> Mapping[str, FakeVerb]:
         return self.all
 
+    def ways(self) -> Mapping[str, FakeWay]:
+        return {name: FakeWay(verb) for name, verb in self.all.items()}
+
     def resolve(self) -> RepositoryTarget:
         return RepositoryTarget(
             host="127.0.0.1:1",
@@ -125,6 +149,9 @@ class FakeCluster:
 
     def verbs(self) -> Mapping[str, FakeVerb]:
         return self.all
+
+    def ways(self, manager: str) -> Mapping[str, FakeWay]:
+        return {name: FakeWay(verb) for name, verb in self.all.items()}
 
     def resolve(self, namespaces: tuple[str, ...]) -> ClusterTarget:
         return ClusterTarget(uid=self.uid, server="https://127.0.0.1:6443", namespaces=namespaces)

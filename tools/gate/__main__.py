@@ -25,9 +25,10 @@ from tools import confine, settings  # noqa: E402
 from tools.catalog import CatalogFaultError  # noqa: E402
 from tools.gate.content import ContentStore  # noqa: E402
 from tools.gate.journal import Journal, JournalFaultError  # noqa: E402
-from tools.gate.opening import open_targets  # noqa: E402
+from tools.gate.opening import open_servers, open_targets, performing  # noqa: E402
 from tools.gate.room import Room  # noqa: E402
 from tools.gate.server import NotaryLine, serve_roles  # noqa: E402
+from tools.gate.servers.adapter import AdapterFaultError  # noqa: E402
 from tools.gate.stop import Books, Switch  # noqa: E402
 from tools.settings import GateSettings  # noqa: E402
 from tools.tool import Role  # noqa: E402
@@ -42,6 +43,10 @@ def room_of(told: GateSettings) -> Room:
     """The gate of one run, from its settings. Raises a fault that says what to mend."""
     load_trust(told.state_dir / "trust.json")
     journal = Journal(told.state_dir, lambda: datetime.now(UTC))
+    stop = Switch(Books(journal), told.run_id)
+    servers = open_servers(
+        told.servers, told.state_dir, lambda: datetime.now(UTC), partial(_asked, journal, told.run_id)
+    )
     return Room(
         run_id=told.run_id,
         profile=profile.load(told.profile),
@@ -52,10 +57,20 @@ def room_of(told: GateSettings) -> Room:
         state_dir=told.state_dir,
         journal=journal,
         content=ContentStore(told.state_dir / "content"),
-        targets=open_targets(told, Switch(Books(journal), told.run_id).check),
+        targets=performing(open_targets(told, stop.check), servers, told.servers, stop.check),
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
+        servers=servers,
     )
+
+
+def _asked(journal: Journal, run_id: str, server: str, method: str) -> None:
+    """Write down that a server asked for a model, a person or a folder, and was refused."""
+    told = {"role": f"server {server}", "tool": method, "name": "server-asked", "message": "", "signoff": ""}
+    try:
+        journal.append(run_id, "denied", told)
+    except JournalFaultError as fault:
+        sys.stderr.write(f"gate: a server's request could not be recorded: {fault}\n")
 
 
 async def _serve(room: Room, notary: NotaryLine, roles: dict[Role, int]) -> None:
@@ -88,7 +103,14 @@ def main() -> int:
         room = room_of(told)
         roles = {Role(name): fd for name, fd in told.roles.items()}
         anyio.run(partial(_serve, room, NotaryLine(told.notary_fd), roles))
-    except (JournalFaultError, TrustFaultError, ProfileFaultError, CatalogFaultError, TargetError) as fault:
+    except (
+        JournalFaultError,
+        TrustFaultError,
+        ProfileFaultError,
+        CatalogFaultError,
+        TargetError,
+        AdapterFaultError,
+    ) as fault:
         sys.stderr.write(f"gate: {fault}\n")
         return 1
     finally:

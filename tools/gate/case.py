@@ -46,8 +46,10 @@ class Case:
         )
 
     def verb(self) -> Verb:
-        """How it is done. Raises ToolRefusedError where its target is not configured."""
-        verb = self.room.targets.verb(self.grant.name)
+        """How it is done, or was attempted. Raises ToolRefusedError where its target is not configured."""
+        spent = self.spending
+        made = spent.through if spent.open or spent.effect else None
+        verb = self.room.targets.verb(self.grant.name, made)
         if verb is None:
             message = f"this gate has no {self.grant.name}."
             raise ToolRefusedError("no-such-verb", message, "Configure its target, then run again.")

@@ -6,7 +6,7 @@ deposited   change_id, phase, signoff, bundle, manifest, expires, grants
 superseded  signoff, by
 confirmed   signoff, person
 refused     signoff, person
-intent      signoff, seq, attempt, grant, effect_key, arguments_digest, call
+intent      signoff, seq, attempt, grant, effect_key, arguments_digest, call, through
 never       signoff, seq, attempt, reason            the intent had no effect: the grant may run once more
 effect      signoff, seq, attempt, facts, matches, difference, found
 concluded   signoff, seq, succeeded, facts           a dispatched workflow run ended
@@ -62,6 +62,7 @@ class Spending:
     attempts: int = 0
     at: str = ""
     call: Digest = ""
+    through: str = ""
     open: bool = False
     effect: Mapping[str, Any] | None = None
     concluded: Mapping[str, Any] | None = None
@@ -195,7 +196,8 @@ def _spent(ledger: Ledger, entry: Entry, **changes: Any) -> None:  # noqa: ANN40
 
 def _intent(ledger: Ledger, entry: Entry) -> None:
     attempt, call = entry.body["attempt"], entry.body["call"]
-    _spent(ledger, entry, attempts=attempt, at=entry.at, call=call, open=True, reason="")
+    through = entry.body.get("through", "")  # entries from before it was written speak of our own client
+    _spent(ledger, entry, attempts=attempt, at=entry.at, call=call, through=through, open=True, reason="")
     ledger.intents.append(entry.at)
 
 

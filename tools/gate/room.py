@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tools.gate.content import ContentStore
 from tools.gate.journal import Journal, JournalFaultError
 from tools.gate.ledger import Deposited, Ledger, Opened
 from tools.gate.limits import Meter
+from tools.gate.servers.guarded import GuardedServer
 from tools.gate.stop import Books, Switch
 from tools.gate.targets import Targets
 from tools.tool import Role, ToolRefusedError
@@ -46,6 +47,7 @@ class Room:
     targets: Targets
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
+    servers: Mapping[str, GuardedServer] = field(default_factory=dict)
     books: Books = field(init=False)
     switch: Switch = field(init=False)
     meter: Meter = field(init=False)
@@ -60,6 +62,13 @@ class Room:
         }
         for name, value in own.items():
             object.__setattr__(self, name, value)  # what follows from the other fields of a frozen value
+
+    def with_targets(self, targets: Targets) -> Room:
+        """The same room, books and meter with other ways to its targets."""
+        other = replace(self, targets=targets)
+        for name in ("books", "switch", "meter"):
+            object.__setattr__(other, name, getattr(self, name))
+        return other
 
     def ledger(self, run_id: str | None = None) -> Ledger:
         """What the journal says of this run, or of another. Raises JournalFaultError."""

@@ -20,6 +20,7 @@ from tools.gate.issue import Desk
 from tools.gate.journal import JournalFaultError
 from tools.gate.plan import PlanOfRecord
 from tools.gate.room import Room
+from tools.gate.servers.tools import tools_of as foreign_tools
 from tools.gate.submit import Submission
 from tools.gate.words import (
     Confirmation,
@@ -86,7 +87,12 @@ def tools_of(room: Room, judge: Callable[[JudgePlan], PlanVerdict], role: Role) 
         _tool("confirm", "The person's yes to one sign-off.", Confirmation, SignoffState, partial(states.answer, room, yes=True), Effect.ANNOTATE),
         _tool("refuse", "The person's no to one sign-off.", Confirmation, SignoffState, partial(states.answer, room, yes=False), Effect.ANNOTATE),
     ]  # fmt: skip
-    return [guarded(room, tool) for tool in (*own, *room.targets.reads())]
+    others = [
+        replace(tool, call=_named(tool.call))
+        for server in room.servers.values()
+        for tool in foreign_tools(room, judge, server, role)
+    ]
+    return [guarded(room, tool) for tool in (*own, *room.targets.reads(), *others)]
 
 
 def guarded(room: Room, tool: Tool) -> Tool:
@@ -101,16 +107,10 @@ def guarded(room: Room, tool: Tool) -> Tool:
     return replace(tool, call=call)
 
 
-def _tool(
-    name: str,
-    description: str,
-    arguments: type[A],
-    result: type[R],
-    call: Callable[[A], R],
-    effect: Effect = Effect.READ,
-) -> Tool:
+def _named(call: Callable[[A], R]) -> Callable[[A], R]:
+    """The call, with our own faults turned into refusals with names."""
+
     def named(asked: A) -> R:
-        """Turn our own faults into refusals with names."""
         try:
             return call(asked)
         except GateError as fault:
@@ -126,7 +126,18 @@ def _tool(
                 "notary-unreachable", f"{fault}.", "Run again; what is signed is kept."
             ) from fault
 
-    return Tool(name, description, arguments, result, named, effect)
+    return named
+
+
+def _tool(
+    name: str,
+    description: str,
+    arguments: type[A],
+    result: type[R],
+    call: Callable[[A], R],
+    effect: Effect = Effect.READ,
+) -> Tool:
+    return Tool(name, description, arguments, result, _named(call), effect)
 
 
 async def serve_roles(room: Room, judge: Callable[[JudgePlan], PlanVerdict], roles: dict[Role, int]) -> None:

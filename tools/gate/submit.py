@@ -89,6 +89,7 @@ class Submission:
             "effect_key": permit.effect_key,
             "arguments_digest": permit.grant.arguments_digest(),
             "call": keep(self._room, call),
+            "through": self._room.targets.through.get(permit.grant.name, ""),
         }
         self._room.switch.check()
         try:

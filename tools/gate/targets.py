@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from policies.change import ClusterTarget, Content, Destination, RepositoryTarget, Word
 from tools.tool import Tool
-from tools.verbs import Verb
+from tools.verbs import Verb, Way
 
 
 class WorkflowOutcome(Word):
@@ -27,8 +27,15 @@ class Repository(Protocol):
 
     reads: tuple[Tool, ...]
 
+    @property
+    def full_name(self) -> str:
+        """`owner/name` as it is configured."""
+
     def verbs(self) -> Mapping[str, Verb]:
         """`github.verb` -> how it is done."""
+
+    def ways(self) -> Mapping[str, Way]:
+        """The verbs that another's server may perform."""
 
     def resolve(self) -> RepositoryTarget:
         """Which repository and base commit the configuration means now."""
@@ -51,6 +58,9 @@ class Cluster(Protocol):
     def verbs(self) -> Mapping[str, Verb]:
         """`kubernetes.verb` -> how it is done."""
 
+    def ways(self, manager: str) -> Mapping[str, Way]:
+        """The verbs that another's server may perform, which writes as that field manager."""
+
     def resolve(self, namespaces: tuple[str, ...]) -> ClusterTarget:
         """Which cluster the configuration means."""
 
@@ -64,9 +74,18 @@ class Targets:
 
     repository: Repository | None = None
     cluster: Cluster | None = None
+    others: Mapping[str, Mapping[str, Verb]] = field(default_factory=dict)
+    """Another's server -> the verbs that it can perform."""
+    through: Mapping[str, str] = field(default_factory=dict)
+    """Verb -> the server of `others` that performs it; our own client does the rest."""
 
-    def verb(self, name: str) -> Verb | None:
-        """How `server.verb` is done; None where that target is missing or knows no such verb."""
+    def verb(self, name: str, through: str | None = None) -> Verb | None:
+        """How `server.verb` is done; None where that target is missing or knows no such verb.
+
+        `through` names the server of an attempt that was made; empty means our own client.
+        """
+        if other := self.through.get(name, "") if through is None else through:
+            return self.others.get(other, {}).get(name)
         target = {"github": self.repository, "kubernetes": self.cluster}.get(name.partition(".")[0])
         return target.verbs().get(name) if target else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field, JsonValue, ValidationError
 
 from policies.change import ChangeId, CommitSha, Digest, Operation, RepoPath, RepositoryTarget, Word
 from tools.github.repository import LiveRepository
@@ -120,3 +120,9 @@ def parsed(kind: type[W], call: Call, repository: LiveRepository) -> tuple[W, Re
         raise TargetError(
             f"the arguments of {call.verb} are not as its contract says: {where}: {first['msg']}"
         ) from fault
+
+
+def place(target: RepositoryTarget) -> dict[str, JsonValue]:
+    """`owner` and `repo` as a tool of another's server wants them."""
+    owner, _, repo = target.full_name.partition("/")
+    return {"owner": owner, "repo": repo}

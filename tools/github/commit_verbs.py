@@ -36,7 +36,7 @@ class PushCommit:
     def perform(self, call: Call) -> None:
         """Raises TargetError; ConflictError when the branch is there."""
         asked, _ = parsed(PushCommitArguments, call, self._repository)
-        data = {file.path: _bytes_of(file, call) for file in asked.files}
+        data = {file.path: bytes_of(file, call) for file in asked.files}
         self._refuse_unfit(asked)
         client, git = self._repository.client, f"{self._repository.path}/git"
         entries = [
@@ -83,16 +83,14 @@ class PushCommit:
             return f"{asked.branch} is not one commit on {asked.base_commit}"
         if commit.message.rstrip("\n") != asked.message.rstrip("\n"):
             return f"the message of {commit.sha} is another"
-        wanted = (asked.author.name, asked.author.email, asked.date.astimezone(UTC).replace(microsecond=0))
-        for who in (commit.author, commit.committer):
-            if (who.name, who.email, who.date.astimezone(UTC)) != wanted:
-                return f"{commit.sha} is by {who.name} <{who.email}> at {who.date.isoformat()}"
+        if fault := self._authorship(asked, commit):
+            return fault
         expected = {
             path: (entry.mode, entry.sha)
             for path, entry in self._repository.entries(asked.base_commit).items()
         }
         for file in asked.files:
-            data = _bytes_of(file, call)
+            data = bytes_of(file, call)
             expected.pop(file.path, None)
             if data is not None:
                 expected[file.path] = (file.mode, blob_id(data))
@@ -102,8 +100,15 @@ class PushCommit:
         odd = sorted(path for path in expected.keys() | there.keys() if expected.get(path) != there.get(path))
         return f"{odd[0]} at {commit.sha} is not as signed" if odd else ""
 
+    def _authorship(self, asked: PushCommitArguments, commit: GitCommit) -> str:
+        wanted = (asked.author.name, asked.author.email, asked.date.astimezone(UTC).replace(microsecond=0))
+        for who in (commit.author, commit.committer):
+            if (who.name, who.email, who.date.astimezone(UTC)) != wanted:
+                return f"{commit.sha} is by {who.name} <{who.email}> at {who.date.isoformat()}"
+        return ""
 
-def _bytes_of(file: PushedFile, call: Call) -> bytes | None:
+
+def bytes_of(file: PushedFile, call: Call) -> bytes | None:
     """The signed bytes, None for a delete. Raises TargetError when they are others."""
     if file.operation is Operation.DELETE:
         if file.file is not None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue, ValidationError
 
-from tools.github.arguments import DispatchWorkflowArguments, MarkedInputs, parsed
+from tools.github.arguments import DispatchWorkflowArguments, MarkedInputs, parsed, place
 from tools.github.repository import LiveRepository
 from tools.github.runs import PLAN, Runs
 from tools.github.shapes import Run
@@ -68,11 +68,8 @@ class DispatchWorkflow:
 
     def perform(self, call: Call) -> None:
         """Start it and wait until its run can be seen. Raises TargetError; ConflictError when the branch is not at the signed commit."""
-        asked, marks = self._asked(call)
-        if marks.commit is not None and (tip := self._repository.tip(asked.ref)) != marks.commit:
-            raise ConflictError(
-                f"{asked.ref} is at {tip or 'nothing'}, not at the signed {marks.commit}: run again on what is there"
-            )
+        self.ready(call)
+        asked, _ = self._asked(call)
         path = f"{self._repository.path}/actions/workflows/{quote(_file(asked))}/dispatches"
         try:
             self._repository.client.tell("POST", path, {"ref": asked.ref, "inputs": dict(asked.inputs)})
@@ -80,9 +77,25 @@ class DispatchWorkflow:
             raise NotFoundError(
                 f"{_file(asked)} is not on the default branch: publish it first, then dispatch it ({fault})"
             ) from fault
-        self._wait(asked, marks)
+        self.settle(call)
 
-    def _wait(self, asked: DispatchWorkflowArguments, marks: MarkedInputs) -> None:
+    def ready(self, call: Call) -> None:
+        """Raises ConflictError when the branch is not at the signed commit."""
+        asked, marks = self._asked(call)
+        if marks.commit is not None and (tip := self._repository.tip(asked.ref)) != marks.commit:
+            raise ConflictError(
+                f"{asked.ref} is at {tip or 'nothing'}, not at the signed {marks.commit}: run again on what is there"
+            )
+
+    def words(self, call: Call) -> Mapping[str, JsonValue]:
+        """`owner`, `repo`, `workflow` as a file name, `ref`, `inputs`. Raises TargetError."""
+        asked, target = parsed(DispatchWorkflowArguments, call, self._repository)
+        inputs: dict[str, JsonValue] = dict(asked.inputs)
+        return {**place(target), "workflow": _file(asked), "ref": asked.ref, "inputs": inputs}
+
+    def settle(self, call: Call) -> None:
+        """Wait until the run can be seen. Raises UnreachableError."""
+        asked, marks = self._asked(call)
         end, pause = self._clock() + self._patience, _FIRST_PAUSE
         while self._newest(asked, marks) is None:
             if self._clock() >= end:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
 from policies.change import RepositoryTarget, digest_of
 from tools.github.arguments import (
     CommentArguments,
     OpenPullRequestArguments,
     RequestReviewersArguments,
     parsed,
+    place,
 )
 from tools.github.pulls import Pulls, state_of
 from tools.github.repository import LiveRepository
@@ -41,10 +46,8 @@ class OpenPullRequest:
 
     def perform(self, call: Call) -> None:
         """Raises TargetError; ConflictError when the branch holds more than the one commit."""
-        asked, target = parsed(OpenPullRequestArguments, call, self._repository)
-        fault = _range_fault(self._repository.compare(target.base_commit, asked.head).commits, target)
-        if fault:
-            raise ConflictError(f"{asked.head} {fault}: run again with a branch of its own")
+        self.ready(call)
+        asked, _ = parsed(OpenPullRequestArguments, call, self._repository)
         body = {
             "title": asked.title,
             "head": asked.head,
@@ -53,6 +56,27 @@ class OpenPullRequest:
             "maintainer_can_modify": False,
         }
         self._repository.client.send(Numbered, "POST", f"{self._repository.path}/pulls", body)
+
+    def ready(self, call: Call) -> None:
+        """Raises ConflictError when the branch holds more than the one commit."""
+        asked, target = parsed(OpenPullRequestArguments, call, self._repository)
+        fault = _range_fault(self._repository.compare(target.base_commit, asked.head).commits, target)
+        if fault:
+            raise ConflictError(f"{asked.head} {fault}: run again with a branch of its own")
+
+    def words(self, call: Call) -> Mapping[str, JsonValue]:
+        """`owner`, `repo`, `head`, `base`, `title`, `body`. Raises TargetError."""
+        asked, target = parsed(OpenPullRequestArguments, call, self._repository)
+        return {
+            **place(target),
+            "head": asked.head,
+            "base": asked.base,
+            "title": asked.title,
+            "body": asked.body,
+        }
+
+    def settle(self, call: Call) -> None:
+        """It is there when it is answered."""
 
     def _difference(self, asked: OpenPullRequestArguments, target: RepositoryTarget, pull: Pull) -> str:
         if state_of(pull) == "closed":
@@ -113,12 +137,29 @@ class RequestReviewers:
 
     def perform(self, call: Call) -> None:
         """Raises TargetError; ConflictError for somebody who has no access or wrote the pull request."""
+        self.ready(call)
         asked, _ = parsed(RequestReviewersArguments, call, self._repository)
-        if not asked.reviewers and not asked.team_reviewers:
-            raise TargetError("nobody is named to review: name reviewers in the profile, then sign again")
         body = {"reviewers": list(asked.reviewers), "team_reviewers": list(asked.team_reviewers)}
         path = f"{self._repository.path}/pulls/{asked.number}/requested_reviewers"
         self._repository.client.send(Pull, "POST", path, body)
+
+    def ready(self, call: Call) -> None:
+        """Raises TargetError when nobody is named."""
+        asked, _ = parsed(RequestReviewersArguments, call, self._repository)
+        if not asked.reviewers and not asked.team_reviewers:
+            raise TargetError("nobody is named to review: name reviewers in the profile, then sign again")
+
+    def words(self, call: Call) -> Mapping[str, JsonValue]:
+        """`owner`, `repo`, `number`, `reviewers`. Raises TargetError for teams, which no tool of such a server can ask."""
+        asked, target = parsed(RequestReviewersArguments, call, self._repository)
+        if asked.team_reviewers:
+            raise TargetError(
+                "a team can only be asked by the gate's own client: submit this grant by its number"
+            )
+        return {**place(target), "number": asked.number, "reviewers": list(asked.reviewers)}
+
+    def settle(self, call: Call) -> None:
+        """They are asked when it is answered."""
 
 
 class CommentOn:
@@ -153,6 +194,19 @@ class CommentOn:
         asked, text = self._text(call)
         path = f"{self._repository.path}/issues/{asked.number}/comments"
         self._repository.client.send(Comment, "POST", path, {"body": text})
+
+    def ready(self, call: Call) -> None:
+        """Raises TargetError when the text carries a mark of its own."""
+        self._text(call)
+
+    def words(self, call: Call) -> Mapping[str, JsonValue]:
+        """`owner`, `repo`, `number`, `body` as it was signed, `marked_body` as it is sent. Raises TargetError."""
+        asked, text = self._text(call)
+        _, target = parsed(CommentArguments, call, self._repository)
+        return {**place(target), "number": asked.number, "body": asked.body, "marked_body": text}
+
+    def settle(self, call: Call) -> None:
+        """It is there when it is answered."""
 
     def _text(self, call: Call) -> tuple[CommentArguments, str]:
         asked, _ = parsed(CommentArguments, call, self._repository)

@@ -12,9 +12,10 @@ from tools.github.reading import reads
 from tools.github.repository import LiveRepository
 from tools.github.runs import PlanOfRecord, Runs
 from tools.github.verbs import verbs
+from tools.github.ways import ways
 from tools.settings import GitHubSettings
 from tools.tool import Tool
-from tools.verbs import Verb, unhindered
+from tools.verbs import Verb, Way, unhindered
 
 
 class GitHubTarget:
@@ -30,11 +31,21 @@ class GitHubTarget:
         self._repository = repository
         self._runs = Runs(repository)
         self._verbs = verbs(repository, sleep=sleep, clock=clock)
+        self._ways = ways(repository, sleep=sleep, clock=clock)
         self.reads: tuple[Tool, ...] = reads(repository)
+
+    @property
+    def full_name(self) -> str:
+        """`owner/name` as it is configured."""
+        return self._repository.full_name
 
     def verbs(self) -> Mapping[str, Verb]:
         """`github.verb` -> how it is done."""
         return self._verbs
+
+    def ways(self) -> Mapping[str, Way]:
+        """The verbs that another's server may perform."""
+        return self._ways
 
     def resolve(self) -> RepositoryTarget:
         """The repository by its id, and its base commit now. Raises TargetError."""

@@ -131,10 +131,12 @@ class LiveCluster:
         except NotFoundError:
             return None
 
-    def apply(self, manifest: Mapping[str, Any], namespace: str, *, dry_run: bool) -> Json:
-        """Server-side apply as `countersign`, never forced. Raises FieldConflictError and other TargetErrors."""
+    def apply(
+        self, manifest: Mapping[str, Any], namespace: str, *, dry_run: bool, manager: str = MANAGER
+    ) -> Json:
+        """Server-side apply as `manager`, never forced. Raises FieldConflictError and other TargetErrors."""
         served = self.served(str(manifest["apiVersion"]), str(manifest["kind"]))
-        query = {"fieldManager": MANAGER, "force": "false", "fieldValidation": "Strict"}
+        query = {"fieldManager": manager, "force": "false", "fieldValidation": "Strict"}
         query |= {"dryRun": "All"} if dry_run else {}
         path = served.path(namespace, manifest["metadata"]["name"])
         return self._client.json("PATCH", path, query=query, body=dict(manifest), media_type=APPLY)

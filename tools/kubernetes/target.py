@@ -9,10 +9,10 @@ from policies.change import ClusterTarget
 from tools.kubernetes.client import connect
 from tools.kubernetes.cluster import LiveCluster
 from tools.kubernetes.reading import reads
-from tools.kubernetes.verbs import verbs
+from tools.kubernetes.verbs import Apply, verbs
 from tools.settings import KubernetesSettings
 from tools.tool import Tool
-from tools.verbs import Verb, unhindered
+from tools.verbs import Verb, Way, unhindered
 
 
 class KubernetesTarget:
@@ -26,6 +26,10 @@ class KubernetesTarget:
     def verbs(self) -> Mapping[str, Verb]:
         """`kubernetes.apply` and `kubernetes.sync_application`."""
         return self._verbs
+
+    def ways(self, manager: str) -> Mapping[str, Way]:
+        """The verbs that another's server may perform; `manager` is the field manager that it writes as."""
+        return {"kubernetes.apply": Apply(self._cluster, manager)}
 
     def resolve(self, namespaces: tuple[str, ...]) -> ClusterTarget:
         """The cluster by the uid of kube-system. Raises TargetError."""

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from policies.change import CHANGE_ANNOTATION, CommitSha, Digest, Name, RepoPath, Word, digest_of
-from tools.kubernetes.cluster import LiveCluster
+from tools.kubernetes.cluster import MANAGER, LiveCluster
 from tools.kubernetes.comparing import first_difference
 from tools.verbs import Call, ConflictError, Receipt, TargetError, Verb
 
@@ -90,10 +90,13 @@ def _object_of(call: Call) -> tuple[Json, str]:
 
 
 class Apply:
-    """`kubernetes.apply`: server-side apply, first as a dry run, never forced."""
+    """`kubernetes.apply`: server-side apply, first as a dry run, never forced. `manager` owns the fields.
 
-    def __init__(self, cluster: LiveCluster) -> None:
-        self._cluster = cluster
+    Also a Way: another's server may be handed the signed bytes, after our own dry run under its manager's name.
+    """
+
+    def __init__(self, cluster: LiveCluster, manager: str = MANAGER) -> None:
+        self._cluster, self._manager = cluster, manager
 
     def find(self, call: Call) -> Receipt | None:
         """The receipt when the live object carries this change's mark; it matches when it holds every signed field."""
@@ -137,7 +140,7 @@ class Apply:
     def _confirmed(self, manifest: Json, namespace: str, live: Json, difference: str) -> str | None:
         """Ask the server, by a dry run, whether applying would change anything: it may only write a value differently."""
         try:
-            again = self._cluster.apply(manifest, namespace, dry_run=True)
+            again = self._cluster.apply(manifest, namespace, dry_run=True, manager=self._manager)
         except (
             ConflictError
         ):  # another manager holds the field, or the object is no longer one that can be applied
@@ -146,9 +149,22 @@ class Apply:
 
     def perform(self, call: Call) -> None:
         """Dry run, then apply. Raises TargetError; FieldConflictError when another manager holds a field."""
+        self.ready(call)
         manifest, namespace = _object_of(call)
-        self._cluster.apply(manifest, namespace, dry_run=True)
-        self._cluster.apply(manifest, namespace, dry_run=False)
+        self._cluster.apply(manifest, namespace, dry_run=False, manager=self._manager)
+
+    def ready(self, call: Call) -> None:
+        """A dry run. Raises as `perform` does."""
+        manifest, namespace = _object_of(call)
+        self._cluster.apply(manifest, namespace, dry_run=True, manager=self._manager)
+
+    def words(self, call: Call) -> Mapping[str, JsonValue]:
+        """`document`: the signed bytes as text. Raises TargetError."""
+        _object_of(call)
+        return {"document": call.content[_parsed(ApplyArguments, call).object.digest].decode()}
+
+    def settle(self, call: Call) -> None:
+        """An apply is there when it is answered."""
 
 
 def _content(manifest: Json) -> Json:

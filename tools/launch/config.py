@@ -6,15 +6,16 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
-from policies.change import Word
+from policies.change import Digest, Word
 from policies.profile import Profile, ProfileFaultError, load
 
 SOURCE = Path(__file__).resolve().parents[2]
 FILE = "countersign.toml"
+ServerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")]
 
 
 class ConfigFaultError(Exception):
@@ -57,6 +58,25 @@ class ModelConfig(Word):
     timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
 
 
+class ServerConfig(Word):
+    """Another's MCP server behind the gate. A credential is named by its file, never written down."""
+
+    adapter: str = Field(description="the name of an adapter of ours, or the path of a .toml file")
+    argv: tuple[str, ...] = Field(min_length=1, description="an absolute program and its arguments")
+    program_sha256: Digest | None = None
+    env: Mapping[str, str] = {}
+    credentials: Mapping[str, Path] = {}
+    readable: tuple[Path, ...] = ()
+    performs: tuple[str, ...] = ()
+
+    @field_validator("argv")
+    @classmethod
+    def _absolute(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
+        if not Path(argv[0]).is_absolute():
+            raise ValueError(f"{argv[0]!r} is no absolute path: a search path is no pinned program")
+        return argv
+
+
 class TracesConfig(Word):
     """A collector that gets the spans besides the run's own file."""
 
@@ -72,6 +92,7 @@ class File(Word):
     graph: GraphConfig = GraphConfig()
     model: ModelConfig = ModelConfig()
     traces: TracesConfig = TracesConfig()
+    servers: Mapping[ServerName, ServerConfig] = Field(default={}, description="other people's MCP servers")
 
 
 class Config(Word):

@@ -21,6 +21,7 @@ from tools.settings import (
     KubernetesSettings,
     ModelSettings,
     NotarySettings,
+    ServerSettings,
     TraceSettings,
 )
 
@@ -104,6 +105,7 @@ def start(
             isolation=run.isolation,
             github=github_settings(config, sandbox),
             kubernetes=kubernetes_settings(config, sandbox),
+            servers=server_settings(config),
             ask_person=run.ask_person,
             dry_run=run.dry_run,
             roles=gate_roles,
@@ -191,6 +193,25 @@ def kubernetes_settings(config: Config, sandbox: Rehearsal | None) -> Kubernetes
     if cluster.kind == "in-cluster":
         return KubernetesSettings(in_cluster=True)
     return KubernetesSettings(kubeconfig=cluster.kubeconfig, context=cluster.context)
+
+
+def server_settings(config: Config) -> Mapping[str, ServerSettings]:
+    """Other people's servers as they are configured; a name without `.toml` is an adapter of ours."""
+    adapters = environments.SOURCE / "tools" / "gate" / "adapters"
+    return {
+        name: ServerSettings(
+            adapter=Path(told.adapter).expanduser()
+            if told.adapter.endswith(".toml")
+            else adapters / f"{told.adapter}.toml",
+            argv=told.argv,
+            program_sha256=told.program_sha256,
+            env=told.env,
+            credentials=told.credentials,
+            readable=told.readable,
+            performs=told.performs,
+        )
+        for name, told in config.file.servers.items()
+    }
 
 
 def _secret(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""Other people's MCP servers behind the gate: pinned, confined, their tools mapped to reads and to our verbs."""

@@ -1,0 +1,60 @@
+"""A verb of ours that another's server performs: we look before and after, it gets the signed words and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tools.gate.servers import filling
+from tools.gate.servers.adapter import Does
+from tools.gate.servers.guarded import GuardedServer
+from tools.gate.servers.pinning import PinFaultError
+from tools.gate.targets import Targets
+from tools.tool import ToolRefusedError
+from tools.verbs import Call, ForbiddenError, Receipt, Verb, Way
+
+
+@dataclass(frozen=True)
+class PerformedBy:
+    """Implements `tools.verbs.Verb`."""
+
+    way: Way
+    does: Does
+    server: GuardedServer
+    before_write: Callable[[], None]
+
+    def find(self, call: Call) -> Receipt | None:
+        """By our own client: a server does not vouch for itself. Raises TargetError."""
+        return self.way.find(call)
+
+    def perform(self, call: Call) -> None:
+        """Raises TargetError, which covers a server that is shut out: nothing was called then."""
+        self.way.ready(call)
+        arguments = filling.sent(self.does, self.way, call)
+        self.before_write()
+        try:
+            self.server.call(self.does.tool.partition(".")[0], arguments, changes=True)
+        except (ToolRefusedError, PinFaultError) as fault:
+            raise ForbiddenError(str(fault)) from fault
+        self.way.settle(call)
+
+
+def ways_of(targets: Targets, server: GuardedServer) -> Mapping[str, Way]:
+    """The verbs of the configured targets that this server might perform."""
+    found: dict[str, Way] = {}
+    if targets.repository is not None:
+        found |= targets.repository.ways()
+    if targets.cluster is not None and server.adapter.file.manager:
+        found |= targets.cluster.ways(server.adapter.file.manager)
+    return found
+
+
+def verbs_of(targets: Targets, server: GuardedServer, before_write: Callable[[], None]) -> Mapping[str, Verb]:
+    """Those that its adapter maps a tool to. `before_write` is called before each, and may raise."""
+    return {does.verb: PerformedBy(way, does, server, before_write) for does, way in pairs(targets, server)}
+
+
+def pairs(targets: Targets, server: GuardedServer) -> Iterator[tuple[Does, Way]]:
+    """Each mapped tool with the way of its verb, where its target is configured."""
+    ways = ways_of(targets, server)
+    yield from ((does, ways[does.verb]) for does in server.adapter.file.does if does.verb in ways)
