@@ -1,7 +1,7 @@
 """The launcher: the command line and the composition root.
 
-Exit codes: 0 applied (with --dry-run: signed), 3 refused or escalated, 2 usage, configuration or a goal
-not understood, 1 fault. Imports stand inside the commands so that `--help` answers at once.
+Exit codes: 0 applied (with --dry-run: signed), 3 refused or escalated, 4 waiting for a review, 2 usage,
+configuration or a goal not understood, 1 fault. Imports stand inside the commands so that `--help` answers at once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """`python -m crew --settings-fd N`: confine first, import then, deliver, and leave.
 
-Exit codes: 0 done, 2 the goal was not understood, 3 refused, 1 a fault, said in one sentence on stderr.
+Exit codes: 0 done, 2 the goal was not understood, 3 refused, 4 waiting for a review, 1 a fault, said in one sentence
+on stderr.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ from tools.session import ToolView
 from tools.tool import Role, Tool, ToolRefusedError
 
 W = TypeVar("W", bound=Word)
-NOT_FOR_MODELS = frozenset({"open_change", "submit", "sign", "judge", "record_outcome", "signoff_state"})
+NOT_FOR_MODELS = frozenset(
+    {"open_change", "submit", "await_review", "sign", "judge", "record_outcome", "signoff_state"}
+)
 """What is signed, opened or submitted is named by our code, by id: a model in between could only lose it."""
 
 

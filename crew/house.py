@@ -38,6 +38,8 @@ from traces import spans
 
 GRAPH_PATIENCE = 3.0
 """Seconds that a plan waits for past outcomes; the graph starts while the crew imports."""
+WAITS = 4
+"""Exit code of a run that ended while it waits for a review."""
 EXIT: Mapping[str, int] = {"applied": 0, "signed": 0, "refused": 3, "not_understood": 2, "failed": 1}
 
 
@@ -117,6 +119,7 @@ async def run(settings: CrewSettings, servers: Servers, stream: IO[bytes]) -> Ou
         ),
         trace=spans.carrier(),
         pause=time.sleep,
+        review_patience=settings.review_patience,
     )
 
     async def work() -> object:

@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from crew.goal import Body, Drafting, Files
 from crew.rendering import Renderer
+from policies import approval
 from policies.change import (
     CHANGE_ANNOTATION,
     Artifact,
@@ -28,6 +29,7 @@ from policies.change import (
     canonical,
     digest_of,
 )
+from policies.profile import Profile
 from tools.gate.words import OpenedChange
 
 AUTHOR: Mapping[str, JsonValue] = {"name": "Countersign", "email": "countersign@users.noreply.github.com"}
@@ -70,7 +72,7 @@ def sources(drafting: Drafting, opened: OpenedChange, renderer: Renderer) -> Fil
     return dict(_object_file(found, opened.change_id) for found in objects)
 
 
-def changeset(draft: Body, drafting: Drafting, reviewers: tuple[str, ...]) -> ChangeSet:
+def changeset(draft: Body, drafting: Drafting, profile: Profile) -> ChangeSet:
     """The draft's content as a change with its grants."""
     artifacts = tuple(
         Artifact(
@@ -90,8 +92,18 @@ def changeset(draft: Body, drafting: Drafting, reviewers: tuple[str, ...]) -> Ch
         profile=opened.profile,
         artifacts=artifacts,
         destination=opened.destination,
-        grants=tuple(make(draft, drafting, artifacts, reviewers)),
+        grants=tuple(
+            _after_approval(grant, opened.phase, profile)
+            for grant in make(draft, drafting, artifacts, profile.reviewers)
+        ),
     )
+
+
+def _after_approval(grant: Grant, phase: Phase, profile: Profile) -> Grant:
+    """The grant, waiting for the review where the profile wants one."""
+    if not approval.needed(profile, phase, grant.name):
+        return grant
+    return grant.model_copy(update={"preconditions": (*grant.preconditions, "review_approved")})
 
 
 def _publish(

@@ -14,6 +14,7 @@ from crew import house
 from crew.folder import RunFolder
 from crew.model import ModelFaultError
 from crew.phases import PhaseFaultError
+from crew.tasks.approval import ReviewMissingError
 from crew.tasks.submit import ends_this_life
 from knowledge.parameter import BlueprintFaultError
 from policies.profile import ProfileFaultError
@@ -42,6 +43,9 @@ def live(text: bytes, fault: Callable[[str], int]) -> int:
     try:
         with os.fdopen(settings.progress_fd, "wb") as progress:
             return _deliver(settings, progress)
+    except ReviewMissingError as missing:
+        LOG.warning("%s", missing)
+        return house.WAITS
     except EXPECTED as known:
         LOG.exception("the run stopped")
         code = fault(str(known))

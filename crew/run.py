@@ -31,6 +31,9 @@ class Crew(Protocol):
     async def plan(self, goal: Goal) -> Plan | NotUnderstood:
         """The phases of the goal."""
 
+    async def reviewed(self, phase: Phase) -> Stop | None:
+        """The approving review that the profile asks for before this phase, waited for."""
+
     async def draft(self, drafting: Drafting) -> Draft | Stop:
         """The change of one phase."""
 
@@ -57,6 +60,9 @@ async def deliver(goal: Goal, crew: Crew, *, dry_run: bool = False) -> Outcome:
         drafting = Drafting(
             goal=goal, phase=phase, phases=tuple(p.phase for p in plan.phases), receipts=receipts
         )
+        waited = await crew.reviewed(phase.phase)
+        if waited is not None:
+            return await crew.summarise(_stopped(phase.phase, waited, receipts))
         draft = await crew.draft(drafting)
         if isinstance(draft, Stop):
             return await crew.summarise(_stopped(phase.phase, draft, receipts))

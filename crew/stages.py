@@ -32,8 +32,10 @@ from crew.goal import (
 from crew.hands import Hands
 from crew.negotiation import negotiate
 from crew.progress import Progress
+from crew.tasks.approval import Waiter
 from crew.tasks.sign import sign
 from crew.tasks.submit import Submitted, Submitter
+from policies.change import Phase
 from policies.profile import Profile
 from tools.tool import ToolRefusedError
 from traces import names, spans
@@ -80,6 +82,7 @@ class Stages:
     ending: Ending
     trace: Mapping[str, str]
     pause: Callable[[float], None]
+    review_patience: float
     durations: dict[str, float] = field(default_factory=dict)
     planned: list[Plan] = field(default_factory=list)
 
@@ -102,6 +105,17 @@ class Stages:
                 "plan", phases=phases, steps=[step.model_dump(mode="json") for step in planned.steps]
             )
         return planned
+
+    async def reviewed(self, phase: Phase) -> Stop | None:
+        """See crew.run.Crew. Raises ReviewMissingError, which is no result: a resumed run waits again."""
+        if phase is Phase.PUBLISH or self.profile.approval != "reviewer":
+            return None
+
+        def work() -> Stop | None:
+            waiting = self._waiting(phase)
+            return Waiter(self.roles().devops.hands, waiting, self.review_patience).approved()
+
+        return await self._stage(f"review:{phase}", STOP, work)
 
     async def draft(self, drafting: Drafting) -> Draft | Stop:
         """See crew.run.Crew."""
@@ -185,9 +199,12 @@ class Stages:
     def _submitter(self, phase: str) -> Submitter:
         return Submitter(
             devops=self.roles().devops.hands,
-            waiting=lambda why: self.progress.tell("waiting", phase=str(phase), text=why),
+            waiting=self._waiting(phase),
             pause=self.pause,
         )
+
+    def _waiting(self, phase: str) -> Callable[[str], None]:
+        return lambda why: self.progress.tell("waiting", phase=str(phase), text=why)
 
     async def _stage(self, name: str, kind: TypeAdapter[T], work: Callable[[], T]) -> T:
         return await self._awaited(name, kind, lambda: asyncio.to_thread(work))

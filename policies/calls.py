@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from policies import approval
 from policies.change import CHANGE_ANNOTATION, Artifact, ChangeSet, Content, Grant, Operation, Phase
 from policies.profile import Profile, matches
 from policies.refusal import SignoffError
@@ -213,4 +214,17 @@ def fault(case: Case) -> str | None:
     }
     if unknown := set(artifacts_named(case.grant.arguments)) - present:
         return f"{min(unknown)} is no artifact of this change"
+    if (wrong := _approval_fault(case)) is not None:
+        return wrong
     return VERBS[case.grant.name](case)
+
+
+def _approval_fault(case: Case) -> str | None:
+    """Under a profile that asks for a reviewer, what comes after publish waits for one, and there is one to wait for."""
+    profile = case.profile
+    if profile.approval == "reviewer" and not profile.may_approve:
+        return f"profile {profile.name} asks for a reviewer's approval and lists no login in reviewers"
+    asked = approval.needed(profile, case.change.phase, case.grant.name)
+    if asked and "review_approved" not in case.grant.preconditions:
+        return f"profile {profile.name} demands the precondition review_approved"
+    return None

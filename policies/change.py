@@ -137,9 +137,9 @@ class Grant(Word):
     effect_key: str = Field(
         min_length=1, max_length=400, description="what to look for at the target to see whether it happened"
     )
-    preconditions: tuple[Literal["previous_done", "workflow_succeeded", "plan_of_record_clean"], ...] = (
-        "previous_done",
-    )
+    preconditions: tuple[
+        Literal["previous_done", "workflow_succeeded", "plan_of_record_clean", "review_approved"], ...
+    ] = ("previous_done",)
 
     @property
     def name(self) -> str:

@@ -68,13 +68,21 @@ class Profile(Word):
     pod_security: Literal["baseline", "restricted"] = "restricted"
     automated_sync: bool = False
     rounds: int = Field(default=4, ge=1, le=20)
-    reviewers: tuple[str, ...] = Field(default=(), description="GitHub logins asked to review after publish")
+    reviewers: tuple[str, ...] = Field(
+        default=(),
+        description='GitHub logins and owner/team asked to review after publish; with approval = "reviewer" a login\'s review approves',
+    )
     approval: Literal["none", "person", "reviewer"] = "person"
     signers: tuple[ApproverRole, ...] = Field(default=("security",), min_length=1)
     signoff_minutes: int = Field(default=60, ge=1, le=1440)
     rehearsal_pins: bool = Field(
         default=False, description="images whose pin was never seen in a registry are allowed"
     )
+
+    @property
+    def may_approve(self) -> tuple[str, ...]:
+        """Whose review may approve: the accounts among the reviewers; a team's members are not known here."""
+        return tuple(name for name in self.reviewers if "/" not in name)
 
     def guardrails(self) -> str:
         """The profile in sentences, for persona files and `countersign doctor`."""

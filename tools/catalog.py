@@ -44,7 +44,7 @@ EFFECTS: Mapping[str, Mapping[str, Effect]] = MappingProxyType({
     "github": _reads(*_TARGET_READS["github"]),
     "kubernetes": _reads(*_TARGET_READS["kubernetes"]),
     "gate": {
-        **_reads("describe_target", "signoff_state", "run_record", "pending", "show_change", "fetch_change"),
+        **_reads("describe_target", "signoff_state", "await_review", "run_record", "pending", "show_change", "fetch_change"),
         **_reads(*_TARGET_READS["github"], *_TARGET_READS["kubernetes"]),
         "open_change": Effect.ANNOTATE,
         "deposit": Effect.ANNOTATE,

@@ -124,6 +124,9 @@ class CrewSettings(Word):
     language: Literal["ko", "en"] | None = None
     profile: Path
     dry_run: bool = False
+    review_patience: float = Field(
+        default=600.0, ge=0, description="seconds that a run waits for an approving review before it ends"
+    )
     model: ModelSettings = ModelSettings()
     graph: GraphSettings | None = None
     gate: Mapping[str, int] = Field(description="role -> descriptor of that role's pipe to the gate")

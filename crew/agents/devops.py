@@ -120,7 +120,7 @@ class DevOps:
         return frozenset(str(path) for path in listed.get("paths", listed.get("files", ())))
 
     def _sealed(self, body: Body, drafting: Drafting) -> Draft:
-        change = phases.changeset(body, drafting, self.profile.reviewers)
+        change = phases.changeset(body, drafting, self.profile)
         return Draft.model_validate({**body.model_dump(exclude={"change"}), "change": change})
 
 

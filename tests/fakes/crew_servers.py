@@ -49,6 +49,8 @@ class FakeServers:
     asks_person: tuple[str, ...] = ()
     refuses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     waits: int = 0
+    reviews: list[tuple[str, str]] = field(default_factory=list)
+    """(state, why) of each asking for the review, the last one again and again."""
     reads: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     run_id: str = "run-1"
     judged: int = 0
@@ -113,6 +115,10 @@ class FakeServers:
         state["opened"][change_id] = opened
         self.keep_state(state)
         return opened
+
+    def _await_review(self, _: dict[str, Any]) -> dict[str, Any]:
+        state, why = self.reviews.pop(0) if len(self.reviews) > 1 else self.reviews[0]
+        return {"state": state, "why": why, "number": 7, "url": "http://127.0.0.1:1/7"}
 
     def _list_repository_files(self, _: Any) -> dict[str, Any]:
         return {"paths": ["README.md"]}

@@ -80,12 +80,15 @@ class World:
     rehearsal: bool = True
     run_id: str = "run-1"
     limits: profile.Limits = field(default_factory=profile.Limits)
+    asks: dict[str, Any] = field(default_factory=dict)
+    """Edits of the profile."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True, mode=0o700)
         if not (self.folder / "trust.json").exists():
             self.trust(Trust(keys=(trusted(self.signer, rehearsal=self.rehearsal),)))
-        self.profile = replace_profile(rehearsal=self.rehearsal).model_copy(update={"limits": self.limits})
+        edits = {"limits": self.limits} | self.asks
+        self.profile = replace_profile(rehearsal=self.rehearsal).model_copy(update=edits)
         self.journal = Journal(self.folder, self.clock)
         self.room = Room(
             run_id=self.run_id, profile=self.profile, rehearsal=self.rehearsal, isolation="none", ask_person=self.ask_person,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from policies.approval import ReviewedPull
 from policies.change import ClusterTarget, RepositoryTarget, Word
 from tools.gate.targets import WorkflowOutcome
 from tools.tool import Tool
@@ -92,6 +93,8 @@ class FakeRepository:
     )
     artifacts: dict[str, dict[str, bytes]] = field(default_factory=dict)
     full_name: str = "acme/platform"
+    pull: ReviewedPull | None = None
+    asked: int = 0
 
     def __post_init__(self) -> None:
         self.all = {
@@ -134,6 +137,11 @@ class FakeRepository:
 
     def workflow_outcome(self, run_id: int) -> WorkflowOutcome:
         return self.outcome
+
+    def reviewed(self, number: int) -> ReviewedPull:
+        self.asked += 1
+        assert self.pull is not None and self.pull.number == number
+        return self.pull
 
     def artifact(self, run_id: int, name: str) -> Mapping[str, bytes] | None:
         return self.artifacts.get(name)

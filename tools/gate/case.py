@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from policies.change import ChangeSet, Digest, Grant
 from policies.finding import Finding, RuleClass, Severity
 from policies.gate import Permit
+from policies.trust import moment
 from tools.gate import states
 from tools.gate.ledger import Deposited, Ledger, Spending, State, destination_text
 from tools.gate.room import Room
@@ -38,6 +39,11 @@ class Case:
     def state(self) -> State:
         """In the words of GrantState."""
         return self.spending.state(self.grant)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the sign-off's time is over: nobody need wait for what can never be done."""
+        return self.room.clock() >= moment(self.kept.expires)
 
     def earlier(self) -> tuple[Case, ...]:
         """The grants before this one."""

@@ -12,6 +12,7 @@ effect      signoff, seq, attempt, facts, matches, difference, found
 concluded   signoff, seq, succeeded, facts           a dispatched workflow run ended
 plan        signoff, seq, facts                      the notary's word on the plan of record that run made
 alarm       signoff, finding
+review      number, commit, state, by, why           how the published pull request stood when it was asked for last
 denied      role, tool, name, message, signoff
 stopped     person, reason                           also under the run id EVERY_RUN, for all of them
 lifted      person, reason
@@ -23,6 +24,8 @@ from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from pydantic import JsonValue
 
 from policies.change import Destination, Digest, Grant, Phase, Word
 from policies.finding import Finding
@@ -117,6 +120,7 @@ class Ledger:
     stopped: Standstill | None = None
     began: str = ""
     last: int = 0
+    review: Mapping[str, Any] | None = None
     head: str = ""
 
     def of(self, signoff: str, seq: int) -> Spending:
@@ -134,17 +138,18 @@ class Ledger:
     @property
     def expected_commit(self) -> str | None:
         """The commit that this run's publish phase produced and the gate read back."""
+        commit = self.published("github.push_commit", "commit")
+        return None if commit is None else str(commit)
+
+    def published(self, grant: str, fact: str) -> JsonValue:
+        """A fact of this run's publish phase that the gate read back as signed; None when there is none."""
         for kept in self.live():
             if kept.phase is Phase.PUBLISH:
                 for (owner, _), spent in sorted(self.spending.items()):
                     effect = spent.effect
-                    if (
-                        owner == kept.signoff
-                        and effect
-                        and effect["matches"]
-                        and effect["grant"] == "github.push_commit"
-                    ):
-                        return str(effect["facts"]["commit"])
+                    if owner == kept.signoff and effect and effect["matches"] and effect["grant"] == grant:
+                        found: JsonValue = effect["facts"][fact]
+                        return found
         return None
 
     def and_then(self, entries: Iterable[Entry]) -> Ledger:
@@ -221,6 +226,10 @@ def _alarm(ledger: Ledger, entry: Entry) -> None:
     ledger.alarms.append((entry.body["signoff"], Finding.model_validate(entry.body["finding"])))
 
 
+def _review(ledger: Ledger, entry: Entry) -> None:
+    ledger.review = entry.body
+
+
 def _denied(ledger: Ledger, entry: Entry) -> None:
     told = {key: entry.body[key] for key in ("role", "tool", "name", "message")}
     ledger.denials.append((DenialRecord(at=entry.at, **told), entry.body["signoff"]))
@@ -246,6 +255,7 @@ _READERS = {
     "concluded": _concluded,
     "plan": _plan,
     "alarm": _alarm,
+    "review": _review,
     "denied": _denied,
     "stopped": _stopped,
     "lifted": _lifted,

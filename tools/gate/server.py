@@ -16,6 +16,7 @@ from policies.change import Word
 from policies.refusal import GateError
 from policies.trust import TrustFaultError
 from tools.gate import states
+from tools.gate.approval import Approvals
 from tools.gate.issue import Desk
 from tools.gate.journal import JournalFaultError
 from tools.gate.plan import PlanOfRecord
@@ -23,6 +24,7 @@ from tools.gate.room import Room
 from tools.gate.servers.tools import tools_of as foreign_tools
 from tools.gate.submit import Submission
 from tools.gate.words import (
+    AwaitReview,
     Confirmation,
     Deposit,
     FetchChange,
@@ -33,6 +35,7 @@ from tools.gate.words import (
     OpenedChange,
     Pending,
     PlanVerdict,
+    ReviewState,
     RunRecord,
     RunRef,
     ShownChange,
@@ -78,6 +81,7 @@ def tools_of(room: Room, judge: Callable[[JudgePlan], PlanVerdict], role: Role) 
         _tool("describe_target", "What the gate resolved from the live targets: repository, base commit, cluster, versions.", Nothing, TargetDescription, desk.describe_target),
         _tool("open_change", "A change_id for one phase, and the destination that the manifest must carry unchanged.", OpenChange, OpenedChange, desk.open_change, Effect.ANNOTATE),
         _tool("submit", "Do grant `seq` of a sign-off, once. A done grant answers with its receipt; `waiting` means ask again.", Submit, GrantState, submission.submit, Effect.MUTATE),
+        _tool("await_review", "Whether the approving review that release waits for is there, as GitHub says now; waits a while for it.", AwaitReview, ReviewState, Approvals(room).wait),
         _tool("signoff_state", "Where a sign-off stands: whether a person must confirm it, and each grant with its receipt.", SignoffRef, SignoffState, signoff_state),
         _tool("run_record", "What the journal says of a run: its status, phases, receipts and denials.", RunRef, RunRecord, partial(states.run_record, room, role)),
         _tool("fetch_change", "What was issued under a change_id, with the base tree at the signed base commit.", FetchChange, IssuedChange, desk.fetch_change),

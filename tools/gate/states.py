@@ -109,6 +109,7 @@ def run_record(room: Room, role: Role, asked: RunRef) -> RunRecord:
     return RunRecord(
         run_id=asked.run_id,
         status=_status(ledger, phases),
+        waits_for=_waits_for(ledger),
         phases=phases,
         denials=tuple(denial for denial, _ in ledger.denials),
         journal_head=ledger.head,
@@ -148,10 +149,16 @@ def _status(ledger: Ledger, phases: tuple[PhaseRecord, ...]) -> str:
     if any(grant.state in {"failed", "intent"} for grant in grants):
         return "partial" if some_done else "failed"
     if some_done:
-        return "partial"
+        return "awaiting_review" if _waits_for(ledger) else "partial"
     if submits and submits[-1].name != "dry-run":
         return "refused"
     return "signed"
+
+
+def _waits_for(ledger: Ledger) -> str:
+    """What the review that was last asked for still lacked; empty when nothing, or when nothing was asked."""
+    asked = ledger.review
+    return f"pull request {asked['number']}: {asked['why']}" if asked and asked["state"] == "waiting" else ""
 
 
 def pending(room: Room, asked: RunRef) -> Pending:

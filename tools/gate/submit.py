@@ -12,6 +12,7 @@ from policies.change import Digest
 from policies.gate import Facts, Permit
 from policies.trust import moment
 from tools.gate import states, workflow
+from tools.gate.approval import PRECONDITION, Approvals
 from tools.gate.case import Case, call_of, case_of, keep, kept_call
 from tools.gate.journal import AlreadySpentError
 from tools.gate.limits import refuse_effect
@@ -33,7 +34,7 @@ class Submission:
     """Does grants. `plan` judges plans of record."""
 
     def __init__(self, room: Room, plan: PlanOfRecord) -> None:
-        self._room, self._plan = room, plan
+        self._room, self._plan, self._approvals = room, plan, Approvals(room)
 
     def submit(self, asked: Submit) -> GrantState:
         """Do one grant; a done one answers with its receipt. Raises ToolRefusedError, GateError, TargetError."""
@@ -71,17 +72,22 @@ class Submission:
         self._resolve(case)
         if case.state == "unspent":
             if workflow.under_way(case):
-                detail = "the workflow run of an earlier grant has not ended; ask again"
-                return case.answer().model_copy(update={"state": "waiting", "detail": detail})
-            self._do(case)
+                return _waiting(case, "the workflow run of an earlier grant has not ended; ask again")
+            approval = self._approvals.of(case)
+            if approval is not None and approval.state == "void":
+                message = f"the pull request cannot be released: {approval.why}."
+                raise ToolRefusedError("review-void", message, "Run again: a new change is reviewed anew.")
+            if approval is not None and approval.state == "waiting" and not case.expired:
+                return _waiting(case, approval.why)
+            self._do(case, approved=approval is not None and approval.state == "approved")
         if case.state == "waiting":
             workflow.conclude(case)
         return case.answer()
 
-    def _do(self, case: Case) -> None:
+    def _do(self, case: Case, *, approved: bool) -> None:
         case.verb()
         refuse_effect(self._room.profile.limits, self._room.ledger(), self._room.clock())
-        permit = self._admitted(case)
+        permit = self._admitted(case, approved=approved)
         call = call_of(permit)
         attempt = case.spending.attempts + 1
         body = {
@@ -102,19 +108,19 @@ class Submission:
         else:
             _perform(case, call, attempt)
 
-    def _admitted(self, case: Case) -> Permit:
+    def _admitted(self, case: Case, *, approved: bool) -> Permit:
         about: dict[str, spans.Attribute] = {
             names.SIGNOFF_DIGEST: case.kept.signoff,
             names.GRANT_SEQ: case.grant.seq,
         }
         with spans.span(names.GATE_ADMIT, about):
             evidence = self._room.evidence(case.kept)
-            return self._room.gate().admit(case.grant.seq, evidence, self._facts(case))
+            return self._room.gate().admit(case.grant.seq, evidence, self._facts(case, approved=approved))
 
-    def _facts(self, case: Case) -> Facts:
+    def _facts(self, case: Case, *, approved: bool) -> Facts:
         """What the gate itself knows now; judging a plan may add facts to earlier receipts, so that comes first."""
         room, signoff, cluster = self._room, case.kept.signoff, case.change.destination.cluster
-        satisfied = workflow.satisfied(case, self._plan)
+        satisfied = workflow.satisfied(case, self._plan) | ({PRECONDITION} if approved else set())
         live = room.targets.resolve(
             namespaces=cluster.namespaces if cluster else (), cluster=cluster is not None
         )
@@ -154,6 +160,10 @@ class Submission:
             case.wrote_never(spent.attempts, "read after an interruption: it never happened")
         else:
             case.wrote_effect(receipt, spent.attempts, found=False)
+
+
+def _waiting(case: Case, detail: str) -> GrantState:
+    return case.answer().model_copy(update={"state": "waiting", "detail": detail})
 
 
 def _before(case: Case, call: Call, attempt: int) -> Receipt | None:

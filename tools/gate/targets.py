@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from policies.approval import ReviewedPull
 from policies.change import ClusterTarget, Content, Destination, RepositoryTarget, Word
 from tools.tool import Tool
 from tools.verbs import Verb, Way
@@ -45,6 +46,9 @@ class Repository(Protocol):
 
     def workflow_outcome(self, run_id: int) -> WorkflowOutcome:
         """How that run stands."""
+
+    def reviewed(self, number: int) -> ReviewedPull:
+        """A pull request with every review of it, as they are now."""
 
     def artifact(self, run_id: int, name: str) -> Mapping[str, bytes] | None:
         """File name -> bytes of an artifact that the run uploaded; None when there is none."""

@@ -5,6 +5,7 @@ all       describe_target    what the gate resolved from the live targets
 planner, devops, security, sre: the READ tools of tools/github and tools/kubernetes that their toolbelt lists
 devops    open_change        a change_id for one phase, and the destination that must be signed
 devops    submit             do grant `seq` of a sign-off; idempotent: a spent grant answers with its receipt
+devops    await_review       whether the approving review that the profile asks for is there; waits a while for it
 devops    signoff_state      where a sign-off stands (a person may have to confirm it)
 sre       run_record         what the journal says of this run
 notary    fetch_change       what the gate issued under a change_id, with the base tree at the signed base commit
@@ -78,6 +79,22 @@ class GrantState(Word):
     state: Literal["unspent", "intent", "done", "waiting", "failed", "diverged"]
     receipt: Mapping[str, JsonValue] | None = None
     detail: str = ""
+
+
+class AwaitReview(Word):
+    """Ask for the review; when it is not there, wait up to `seconds` for it before answering."""
+
+    seconds: float = Field(default=0, ge=0, le=60)
+
+
+class ReviewState(Word):
+    """How the published pull request's approval stands, as GitHub says now."""
+
+    state: Literal["not_needed", "approved", "waiting", "void"]
+    why: str
+    by: tuple[str, ...] = ()
+    number: int | None = None
+    url: str = ""
 
 
 class SignoffRef(Word):
@@ -185,7 +202,8 @@ class RunRecord(Word):
     """What the journal says of a run: the only source of status, exit code and receipts."""
 
     run_id: str
-    status: Literal["nothing_signed", "signed", "applied", "partial", "refused", "failed"]
+    status: Literal["nothing_signed", "signed", "applied", "awaiting_review", "partial", "refused", "failed"]
+    waits_for: str = Field(default="", description="what a run that awaits a review is still missing")
     phases: tuple[PhaseRecord, ...]
     denials: tuple[DenialRecord, ...]
     journal_head: str = Field(description="hash of the last journal entry of this run")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from policies.approval import GivenReview, ReviewedPull
 from tools.github.repository import LiveRepository
 from tools.github.shapes import ChangedFile, CheckRun, Comment, Commit, Pull, Review
+from tools.verbs import TargetError
+
+_MOST_REVIEWS = 1000
 
 
 class Pulls:
@@ -42,7 +48,24 @@ class Pulls:
 
     def reviews(self, number: int) -> tuple[Review, ...]:
         """Reviews, oldest first."""
-        return self._client.many(Review, f"{self._path}/{number}/reviews", most=300)
+        return self._client.many(Review, f"{self._path}/{number}/reviews", most=_MOST_REVIEWS)
+
+    def reviewed(self, number: int) -> ReviewedPull:
+        """It and all its reviews, as they are now."""
+        pull, reviews = self.get(number), self.reviews(number)
+        if len(reviews) >= _MOST_REVIEWS:  # what is not read could take an approval back
+            raise TargetError(f"pull request {number} has too many reviews to read: run again with a new one")
+        return ReviewedPull(
+            number=pull.number,
+            url=pull.html_url,
+            author=pull.user.login if pull.user else None,
+            head=pull.head.sha,
+            base=pull.base.ref,
+            state=state_of(pull),
+            reviews=tuple(
+                GivenReview(login=r.user.login, state=r.state, commit=r.commit_id) for r in reviews if r.user
+            ),
+        )
 
     def comments(self, number: int) -> tuple[Comment, ...]:
         """The conversation, oldest first."""
@@ -55,6 +78,8 @@ class Pulls:
         )
 
 
-def state_of(pull: Pull) -> str:
-    """`open`, `closed` or `merged`."""
-    return "merged" if pull.merged_at else pull.state
+def state_of(pull: Pull) -> Literal["open", "closed", "merged"]:
+    """What is neither open nor merged was closed."""
+    if pull.merged_at:
+        return "merged"
+    return "open" if pull.state == "open" else "closed"

@@ -116,6 +116,7 @@ class Pull(Shape):
     body: str | None = None
     draft: bool = False
     merged_at: str | None = None
+    user: User | None = None
     head: Side
     base: Side
     requested_reviewers: tuple[User, ...] = ()

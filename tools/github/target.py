@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from policies.approval import ReviewedPull
 from policies.change import Content, RepositoryTarget
 from tools.gate.targets import WorkflowOutcome
 from tools.github.client import connect
+from tools.github.pulls import Pulls
 from tools.github.reading import reads
 from tools.github.repository import LiveRepository
 from tools.github.runs import PlanOfRecord, Runs
@@ -29,7 +31,7 @@ class GitHubTarget:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repository = repository
-        self._runs = Runs(repository)
+        self._runs, self._pulls = Runs(repository), Pulls(repository)
         self._verbs = verbs(repository, sleep=sleep, clock=clock)
         self._ways = ways(repository, sleep=sleep, clock=clock)
         self.reads: tuple[Tool, ...] = reads(repository)
@@ -71,6 +73,10 @@ class GitHubTarget:
             url=run.html_url,
             head_sha=run.head_sha,
         )
+
+    def reviewed(self, number: int) -> ReviewedPull:
+        """A pull request with every review of it. Raises TargetError."""
+        return self._pulls.reviewed(number)
 
     def artifact(self, run_id: int, name: str) -> Mapping[str, bytes] | None:
         """File name -> bytes of what the run uploaded under that name; None when there is none. Raises TargetError."""

@@ -30,6 +30,12 @@ class GitHubConfig(Word):
     repository: str = Field(default="acme/platform", pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")
     base_branch: str = "main"
     token_file: Path | None = None
+    review_minutes: float = Field(
+        default=10,
+        ge=0,
+        le=1440,
+        description="how long a run waits for a review before it ends, to be resumed",
+    )
 
 
 class KubernetesConfig(Word):

@@ -8,8 +8,17 @@ from typing import Any, Literal
 
 from tools.gate.words import GrantState, PhaseRecord, RunRecord
 
-Status = Literal["applied", "signed", "refused", "not_understood", "failed"]
-EXIT: Mapping[Status, int] = {"applied": 0, "signed": 0, "refused": 3, "not_understood": 2, "failed": 1}
+Status = Literal["applied", "signed", "refused", "not_understood", "waiting", "failed"]
+WAITS = 4
+"""Exit code of a run, and of its crew, that ended while it waits for a review."""
+EXIT: Mapping[Status, int] = {
+    "applied": 0,
+    "signed": 0,
+    "refused": 3,
+    "not_understood": 2,
+    "waiting": WAITS,
+    "failed": 1,
+}
 CREW_ENDED: Mapping[int, Status] = {2: "not_understood", 3: "refused"}
 
 
@@ -26,6 +35,8 @@ def status(record: RunRecord | None, crew_exit: int, *, dry_run: bool) -> Status
         return "refused"
     if record.status == "nothing_signed":
         return CREW_ENDED.get(crew_exit, "failed")
+    if record.status == "awaiting_review" and crew_exit == WAITS:
+        return "waiting"
     if dry_run and record.status in {"signed", "applied"} and crew_exit == 0:
         return "signed"
     if record.status == "applied" and crew_exit == 0:
@@ -59,7 +70,7 @@ def build(
         "pull_request": _receipt(grants, "open_pull_request"),
         "workflow_run": _receipt(grants, "dispatch_workflow"),
         "denials": [d.model_dump(mode="json") for d in record.denials] if record else [],
-        "report": crew.get("report") or (record.stopped if record else ""),
+        "report": crew.get("report") or (record.stopped if record else "") or _waits(record, str(run["run_id"])),
         "trace_id": run["trace_id"],
         "trace_path": str(run_dir / "trace.jsonl"),
         "graph": crew.get("graph", {"nodes": 0, "relationships": 0}),
@@ -67,6 +78,14 @@ def build(
         "tokens": crew.get("tokens", 0),
         "durations": dict(crew.get("durations", {})),
     }
+
+
+def _waits(record: RunRecord | None, run_id: str) -> str:
+    """For a run that ended before its report: what it waits for, in both languages, for none was settled."""
+    if record is None or not record.waits_for:
+        return ""
+    go_on = f"countersign run --resume {run_id}"
+    return f"waiting for review: {record.waits_for}\nwhen it is approved: {go_on}\n리뷰 승인을 기다립니다. 승인 뒤: {go_on}"
 
 
 def _phase(phase: PhaseRecord, run_dir: Path, crew: Mapping[str, Any]) -> dict[str, Any]:

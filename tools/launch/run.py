@@ -69,7 +69,7 @@ def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) ->
         )
         started = start(house, config, settings, lambda: rehearsal_of(house, config, told["run_id"]))
         record, code, signed_at = _attend(started, told["run_id"], show)
-        if code not in (0, 2, 3):
+        if code not in (0, 2, 3, document.WAITS):
             show.line(f"the crew ended with {code}: {started.crew.tail(3)}")
     close()
     result = _crew_result(run_dir)

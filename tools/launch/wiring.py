@@ -133,6 +133,7 @@ def _crew(
         language=run.language,
         profile=config.profile_path,
         dry_run=run.dry_run,
+        review_patience=config.file.github.review_minutes * 60,
         model=ModelSettings(
             model=model.model,
             base_url=model.base_url,
@@ -146,6 +147,7 @@ def _crew(
         terraform=config.terraform,
         provider_mirror=config.provider_mirror,
         trace=trace,
+        readable=(config.profile_path,),
         hidden=(config.state_dir,),
     )
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,36 @@ def test_the_next_plan_on_a_standing_sandbox_quotes_the_last_run_and_the_rules_i
     assert "outcome:" in cited
     assert "kubernetes/image-runs-as-root" in cited
     assert "inventory:NetworkPolicy/web/nginx" in cited
+
+
+def test_a_run_waits_for_the_review_of_the_signed_commit_and_goes_on_once_it_is_there(tmp_path: Path) -> None:
+    """The gate asks the rehearsal GitHub; a person approves there with a token of their own."""
+    strict = tmp_path / "strict.toml"
+    sandbox = (ROOT / "policies" / "profiles" / "sandbox.toml").read_text()
+    strict.write_text(sandbox.replace('approval = "none"', 'approval = "reviewer"'))
+    (tmp_path / "countersign.toml").write_text("[github]\nreview_minutes = 0\n")
+    chosen = ("--profile", str(strict))
+    assert countersign("sandbox", "up", folder=tmp_path).returncode == 0
+    try:
+        code, document, said = run(
+            "Deploy nginx with 3 replicas to namespace web on Kubernetes", tmp_path, *chosen
+        )
+        assert (code, document["status"]) == (4, "waiting"), said
+        assert "no approving review" in document["report"]
+        up = json.loads((tmp_path / "gate" / "sandbox" / "up.json").read_text())["rehearsal"]
+        approve(up["github_api"], tmp_path / "gate" / "sandbox", document["pull_request"]["number"])
+        done = countersign("run", "--resume", "last", "--json", *chosen, folder=tmp_path)
+        assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "applied"), done.stderr
+    finally:
+        assert countersign("sandbox", "down", folder=tmp_path).returncode == 0
+
+
+def approve(api: str, state: Path, number: int) -> None:
+    token = (state / "github" / "people" / "platform-lead.token").read_text().strip()
+    request = urllib.request.Request(
+        f"{api}/repos/acme/platform/pulls/{number}/reviews",
+        data=json.dumps({"event": "APPROVE"}).encode(),
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert json.loads(answer.read())["state"] == "APPROVED"

@@ -13,6 +13,7 @@ import pytest
 from policies.change import Destination
 from tests.fakes.rehearsal_github import Served, call, push_arguments, served
 from tools.github.client import Client, connect
+from tools.github.pulls import Pulls
 from tools.github.repository import LiveRepository
 from tools.github.runs import unpack
 from tools.github.verbs import verbs
@@ -545,3 +546,34 @@ def test_a_zip_is_read_whole_or_refused() -> None:
         unpack(bomb.getvalue(), "it")
     with pytest.raises(TargetError, match="no readable zip"):
         unpack(b"PK no", "it")
+
+
+def test_a_pull_request_is_read_with_every_review_of_it(hub: Served) -> None:
+    number = opened(hub)
+    first = hub.review("platform-lead", number)
+    hub.review("security-lead", number, "REQUEST_CHANGES")
+    hub.ask("PUT", f"/pulls/{number}/reviews/{first}/dismissals", {"message": "not any more"})
+    found, head = hub.target.reviewed(number), hub.tip(BRANCH)
+    assert (found.head, found.base, found.author, found.state) == (head, "main", "countersign", "open")
+    assert [(r.login, r.state, r.commit) for r in found.reviews] == [
+        ("platform-lead", "DISMISSED", head),
+        ("security-lead", "CHANGES_REQUESTED", head),
+    ]
+    hub.ask("PATCH", "/git/refs/heads/main", {"sha": head, "force": False})
+    assert hub.target.reviewed(number).state == "merged"
+
+
+def test_more_reviews_than_can_be_read_are_no_answer(hub: Served) -> None:
+    number, page = opened(hub), [{"id": 1, "user": {"login": "x"}, "state": "COMMENTED"}] * 100
+
+    class Endless(Client):
+        def one(self, kind: Any, path: str, **_: Any) -> Any:
+            return kind.model_validate(hub.ask("GET", f"/pulls/{number}")[1])
+
+        def _call(self, *_: Any) -> Any:
+            return page
+
+    client = Endless("http://127.0.0.1:1", "t")
+    with pytest.raises(TargetError, match="too many reviews"):
+        Pulls(LiveRepository(client, "acme/platform", "main")).reviewed(number)
+    client.close()

@@ -99,6 +99,10 @@ def record(status: str) -> RunRecord:
         ("applied", 1, False, "failed"),
         ("applied", 3, False, "refused"),
         ("partial", 2, False, "failed"),
+        ("awaiting_review", 4, False, "waiting"),
+        ("awaiting_review", 1, False, "failed"),
+        ("awaiting_review", 0, False, "failed"),
+        ("partial", 4, False, "failed"),
     ],
 )
 def test_the_crew_can_make_a_status_worse_and_never_better(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from crew import house
+from crew.tasks.approval import ReviewMissingError
 from policies.change import CHANGE_ANNOTATION, MANIFEST_NAME, ChangeSet, Phase, digest_of
 from tests.fakes.crew_servers import BASE, SANDBOX, FakeServers
 from tools.settings import CrewSettings
@@ -25,7 +26,7 @@ def deliver(folder: Path, goal: str, servers: FakeServers | None = None, **more:
         run_id="run-1",
         run_dir=folder,
         goal=goal,
-        profile=SANDBOX,
+        profile=more.pop("profile", SANDBOX),
         gate={},
         notary_fd=0,
         progress_fd=0,
@@ -255,3 +256,48 @@ def test_a_fault_is_not_a_result_and_the_run_goes_on_after_it(tmp_path: Path) ->
     assert deliver(tmp_path, goal, again)[0].kind == "applied"
     asked = [tool for _, tool, _ in again.calls]
     assert asked.count("open_change") == 1, "publish was drafted before the fault and is not drafted again"
+
+
+WAITING, YES = ("waiting", "no approving review yet"), ("approved", "platform-lead approved")
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Path:
+    """The sandbox's profile, with a reviewer's approval."""
+    profile = tmp_path / "strict.toml"
+    profile.write_text(SANDBOX.read_text().replace('approval = "none"', 'approval = "reviewer"'))
+    return profile
+
+
+def test_release_and_deploy_wait_for_the_review_and_say_so_once(tmp_path: Path, strict: Path) -> None:
+    servers = FakeServers(tmp_path / "servers.json", reviews=[WAITING, WAITING, YES])
+    goal = "AWS EKS 클러스터에 Nginx 배포하고 ArgoCD로 관리해줘."
+    outcome, _, _, events = deliver(tmp_path, goal, servers, profile=strict)
+    assert outcome.kind == "applied"
+    told = [e["text"] for e in events if e["event"] == "waiting"]
+    assert told == ["pull request 7 waits for review: no approving review yet http://127.0.0.1:1/7"]
+    tools = [tool for _, tool, _ in servers.calls if tool in {"await_review", "open_change"}]
+    assert tools == ["open_change", *["await_review"] * 3, "open_change", "await_review", "open_change"]
+    for phase, held in (("publish", False), ("release", True), ("deploy", True)):
+        before = [g.preconditions for g in manifest(tmp_path, phase).grants]
+        assert all(("review_approved" in p) is held for p in before)
+
+
+def test_a_run_that_nobody_approves_ends_and_goes_on_from_there(tmp_path: Path, strict: Path) -> None:
+    goal, file = "web 네임스페이스에 nginx 배포해줘", tmp_path / "servers.json"
+    first = FakeServers(file, reviews=[WAITING])
+    with pytest.raises(ReviewMissingError, match="no approving review yet"):
+        deliver(tmp_path, goal, first, profile=strict, review_patience=30)
+    assert [a["seconds"] for _, tool, a in first.calls if tool == "await_review"] == [0, 15, 15]
+    again = FakeServers(file, reviews=[YES])
+    assert deliver(tmp_path, goal, again, profile=strict)[0].kind == "applied"
+    mutating = [tool for _, tool, _ in again.calls if tool in {"await_review", "open_change", "submit"}]
+    assert mutating[:2] == ["await_review", "open_change"]
+
+
+def test_a_review_that_can_never_be_given_ends_the_run(tmp_path: Path, strict: Path) -> None:
+    servers = FakeServers(tmp_path / "servers.json", reviews=[("void", "its head is another")])
+    outcome, result, _, _ = deliver(tmp_path, "web 네임스페이스에 nginx 배포해줘", servers, profile=strict)
+    assert (outcome.kind, outcome.by, outcome.named) == ("refused", "gate", "review-void")
+    assert "its head is another" in result["report"]
+    assert len(servers.effects()) == 3
