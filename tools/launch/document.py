@@ -70,7 +70,9 @@ def build(
         "pull_request": _receipt(grants, "open_pull_request"),
         "workflow_run": _receipt(grants, "dispatch_workflow"),
         "denials": [d.model_dump(mode="json") for d in record.denials] if record else [],
-        "report": crew.get("report") or (record.stopped if record else "") or _waits(record, str(run["run_id"])),
+        "report": crew.get("report")
+        or (record.stopped if record else "")
+        or _waits(record, str(run["run_id"])),
         "trace_id": run["trace_id"],
         "trace_path": str(run_dir / "trace.jsonl"),
         "graph": crew.get("graph", {"nodes": 0, "relationships": 0}),
