@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from policies.change import Destination, Grant, RepositoryTarget
+from policies.profile import load as load_profile
 from tools.gate.words import RunRecord, ShownChange, ShownFile
 from tools.launch import config, document, folders, goal_text
 from tools.launch.config import ConfigFaultError
@@ -68,6 +69,11 @@ def test_a_configuration_that_cannot_be_used_names_what_to_change(
     (tmp_path / "countersign.toml").write_text(toml)
     with pytest.raises(ConfigFaultError, match=words.replace("[", "\\[")):
         read(tmp_path, **chosen)
+
+
+@pytest.mark.parametrize("name", ["default", "production", "sandbox"])
+def test_each_profile_that_is_shipped_can_be_read(name: str) -> None:
+    assert load_profile(ROOT / "policies" / "profiles" / f"{name}.toml").name == name
 
 
 def test_the_default_is_a_rehearsal_with_the_offline_model(tmp_path: Path) -> None:
