@@ -28,12 +28,22 @@ sandbox = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(sandbox, name="sandbox")
+keys = typer.Typer(
+    help="The keys that the gate trusts: notary, person, waiver, journal; real ones and the sandbox's apart.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(keys, name="keys")
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 StateDir = Annotated[
     Path | None, typer.Option("--state-dir", help="Keep the gate's folder and the runs under this folder.")
 ]
 Profile = Annotated[str | None, typer.Option(help="sandbox, default, production, or a profile's .toml file.")]
+Sandbox = Annotated[
+    bool, typer.Option("--sandbox", help="The sandbox's key, which counts on no real target.")
+]
+P256 = Annotated[bool, typer.Option("--p256", help="ECDSA on P-256 instead of ed25519.")]
 RunName = Annotated[str, typer.Argument(help="A run id, a unique beginning of one, or `last`.")]
 
 
@@ -216,6 +226,75 @@ def serve(
     from tools.launch import serving  # noqa: PLC0415
 
     leave(serving.serve(name, http, state_dir))
+
+
+@keys.command("init")
+def keys_init(
+    role: Annotated[
+        str | None,
+        typer.Argument(help="notary, person, waiver or journal. Without it: all that a run needs."),
+    ] = None,
+    *,
+    sandbox: Sandbox = False,
+    p256: P256 = False,
+    owner: Annotated[str | None, typer.Option(help="Whose key it is.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the private key here, not into the gate's folder.")
+    ] = None,
+    public: Annotated[
+        Path | None, typer.Option(help="Trust this public key (PEM); its private half is elsewhere.")
+    ] = None,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Make the keys that are missing, or trust somebody else's public key."""
+    from tools.launch import keys as own  # noqa: PLC0415
+
+    document, text = own.init(
+        role, sandbox=sandbox, p256=p256, owner=owner, out=out, public=public, state_dir=state_dir
+    )
+    answer(document, text, as_json=as_json)
+
+
+@keys.command("show")
+def keys_show(*, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """List every key, whose it is, what it may sign, until when."""
+    from tools.launch import keys as own  # noqa: PLC0415
+
+    document, text = own.show(state_dir)
+    answer(document, text, as_json=as_json)
+
+
+@keys.command("rotate")
+def keys_rotate(
+    role: Annotated[str, typer.Argument(help="notary, person, waiver or journal.")],
+    *,
+    sandbox: Sandbox = False,
+    p256: P256 = False,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Make a new key in the old one's place; the old one still verifies what it signed."""
+    from tools.launch import keys as own  # noqa: PLC0415
+
+    document, text = own.rotate(role, sandbox=sandbox, p256=p256, state_dir=state_dir)
+    answer(document, text, as_json=as_json)
+
+
+@keys.command("revoke")
+def keys_revoke(
+    what: Annotated[
+        str, typer.Argument(help="The beginning of a key id, or the whole digest of a sign-off.")
+    ],
+    *,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Take back a key or one sign-off: it counts for nothing from the next call on."""
+    from tools.launch import keys as own  # noqa: PLC0415
+
+    document, text = own.revoke(what, state_dir)
+    answer(document, text, as_json=as_json)
 
 
 @sandbox.command()

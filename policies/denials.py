@@ -11,6 +11,12 @@ class RehearsalMismatchError(GateError):
     advice = "Run against the real target from the start; a rehearsal unlocks nothing there."
 
 
+class RequesterMismatchError(GateError):
+    """Signed off for somebody else than the person whose key signed the goal."""
+
+    advice = "Run again: the notary names the key that signed the goal of this run."
+
+
 class ProfileMismatchError(GateError):
     """Signed under another profile, or for longer than this one allows."""
 

@@ -4,7 +4,8 @@ The rules, in this order; each can only say no:
 
 1. the sign-off verifies (policies/signoff.py, its seven steps) with every role that the profile demands;
 2. rehearsals count on rehearsal targets, and nothing else counts there;
-3. it was signed under this profile, for a change that this gate issued, for no longer than the profile allows;
+3. it was signed under this profile, for a change that this gate issued, for no longer than the profile allows, and
+   its requester is the person whose key signed the goal of this run (policies/request.py);
 4. the destination is the one that the gate itself resolved from the live target;
 5. subjects == manifest == bytes, an exact set, and the predicate repeats the manifest's grants;
 6. the grant exists, is unspent, and every grant before it is done; its preconditions are met;
@@ -17,12 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, cast
 
 from pydantic import JsonValue
 
+from policies import request
 from policies.calls import Case, artifacts_named, fault
 from policies.change import (
     ChangeSet,
@@ -48,12 +50,14 @@ from policies.denials import (
     PreconditionError,
     ProfileMismatchError,
     RehearsalMismatchError,
+    RequesterMismatchError,
     SpentError,
     UnresolvedError,
 )
 from policies.evidence import Evidence, Facts, Issued
 from policies.profile import ApproverRole, Profile, scope_findings
 from policies.refusal import GateError
+from policies.request import SignedRequest
 from policies.signoff import Predicate, Signoff, verify
 from policies.strict import decode
 from policies.trust import Trust, moment
@@ -103,6 +107,16 @@ class Gate:
     """Whether the targets behind this gate are the sandbox."""
     ask_person: bool
     """Whether each sign-off waits for a person's word."""
+    request: str | None
+    """The bundle in which a person asked for this run; without one there is nothing to admit."""
+
+    def requested(self, *, run_id: str, goal_digest: str, now: datetime) -> SignedRequest:
+        """The person's request for this very run and goal. Raises GateError."""
+        asked = request.verify(
+            self.request, trust=self.trust, now=now, profile=self.profile.name, rehearsal=self.rehearsal
+        )
+        asked.covers(run_id=run_id, goal_digest=goal_digest)
+        return asked
 
     def check(self, evidence: Evidence, facts: Facts) -> tuple[Signoff, ChangeSet]:
         """Rules 1 to 5, as for a deposit, where only the notary has signed yet. Raises GateError."""
@@ -149,6 +163,11 @@ class Gate:
             raise RehearsalMismatchError(f"sign-off: {kinds[0]}, target: {kinds[1]}, profile: {kinds[2]}.")
         self._under_this_profile(said)
         _issued(said, facts.issued)
+        asked = self.requested(run_id=said.run_id, goal_digest=said.goal_digest, now=facts.now)
+        if said.requester != asked.requester:
+            raise RequesterMismatchError(
+                f"signed off for key {said.requester[:12]}, asked by {asked.requester[:12]}."
+            )
         _destination(said.destination, facts.destination)
         return signoff, whole(signoff, evidence.manifest, evidence.content)
 

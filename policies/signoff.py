@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -27,13 +27,9 @@ from policies.finding import Severity
 from policies.profile import ApproverRole
 from policies.refusal import SignoffError
 from policies.strict import decode, shaped
-from policies.trust import Instant, KeyId, Trust, moment
+from policies.trust import SKEW, Instant, KeyId, Trust, moment
 
 SIGNOFF_TYPE: Final = "https://countersign.dev/signoff/v1"
-SKEW = timedelta(seconds=30)
-"""How far the signer's clock may be ahead of ours. An expiry is not stretched: late is late."""
-UNSIGNED_REQUESTER = "unsigned"
-"""The requester of a goal that no person's key signed."""
 
 
 class StatementTypeError(SignoffError):
@@ -46,6 +42,12 @@ class WrongRoleError(SignoffError):
     """The key is trusted, but not to sign this."""
 
     advice = "Have the notary sign with a key of the right role; a rehearsal key counts only in the sandbox."
+
+
+class RequesterApprovesError(SignoffError):
+    """Whoever asks for a change does not approve it."""
+
+    advice = "Ask somebody else who holds a `person` key to run `countersign sign RUN`."
 
 
 class RoleMissingError(SignoffError):
@@ -109,7 +111,7 @@ class Predicate(Word):
     nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     not_before: Instant
     expires: Instant
-    requester: str = Field(description="key id of the person who signed the goal, or `unsigned`")
+    requester: KeyId = Field(description="the person's key that signed the goal of this run")
     approvers: tuple[ApproverRole, ...] = Field(
         min_length=1, description="roles whose signatures the profile demands"
     )
@@ -270,7 +272,7 @@ def _may_sign(one: Sealed, first: Sealed, predicate: Predicate) -> None:
     if not one.key.valid(moment(predicate.not_before)):
         raise WrongRoleError(f"key {short} was not valid when it signed, at {predicate.not_before}.")
     if one.key.keyid == predicate.requester:
-        raise WrongRoleError(f"key {short} asked for this change and cannot approve it.")
+        raise RequesterApprovesError(f"key {short} asked for this change and cannot approve it.")
 
 
 def _signers(sealed: Sequence[Sealed]) -> dict[str, tuple[KeyId, ...]]:

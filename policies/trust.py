@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -22,6 +22,8 @@ SignerRole = Literal["security", "person", "waiver", "journal"]
 """security: the notary. person: asks for goals, or approves. waiver: excuses findings. journal: the gate's checkpoints."""
 SCHEMES = frozenset({"ed25519", "ecdsa-sha2-nistp256"})
 """ed25519 for file keys, P-256 for cloud key services."""
+SKEW = timedelta(seconds=30)
+"""How far a signer's clock may be ahead of ours. An expiry is not stretched: late is late."""
 
 
 class TrustFaultError(Exception):

@@ -72,8 +72,9 @@ class NotarySettings(Word):
     security_fd: int
     gate_fd: int = Field(description="the notary speaks to the gate here, as role notary")
     plan_fd: int = Field(description="the gate speaks to the notary here: judge_plan")
-    requester: str = Field(
-        default="unsigned", description="key id of the person who signed the goal, or `unsigned`"
+    request: str | None = Field(
+        default=None,
+        description="the bundle in which a person asked for this run; without one nothing is judged",
     )
     trace: TraceSettings = TraceSettings()
 
@@ -95,6 +96,10 @@ class GateSettings(Word):
         description="role -> descriptor of its pipe: planner devops security sre notary person"
     )
     notary_fd: int
+    request: str | None = Field(
+        default=None,
+        description="the bundle in which a person asked for this run; without one nothing is issued",
+    )
     trace: TraceSettings = TraceSettings()
 
 

@@ -10,10 +10,11 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.signer import CryptoSigner
 
-from policies import profile, signoff
+from policies import profile, request, signoff
 from policies.change import Artifact, ChangeSet, Grant, Operation, Phase, canonical, digest_of
 from policies.signoff import FindingsSummary, Predicate, grant_lines
 from policies.trust import Trust, TrustedKey, instant
+from tests.fakes.signed import PERSON
 from tests.fakes.targets import FakeCluster, FakeRepository
 from tools.gate.content import ContentStore
 from tools.gate.issue import Desk
@@ -74,6 +75,7 @@ class World:
     repository: FakeRepository = field(default_factory=FakeRepository)
     cluster: FakeCluster = field(default_factory=FakeCluster)
     signer: CryptoSigner = field(default_factory=CryptoSigner.generate_ed25519)
+    person: CryptoSigner = PERSON
     judge: Any = no_notary
     ask_person: bool = False
     dry_run: bool = False
@@ -86,7 +88,7 @@ class World:
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True, mode=0o700)
         if not (self.folder / "trust.json").exists():
-            self.trust(Trust(keys=(trusted(self.signer, rehearsal=self.rehearsal),)))
+            self.trust(Trust(keys=self.keys()))
         edits = {"limits": self.limits} | self.asks
         self.profile = replace_profile(rehearsal=self.rehearsal).model_copy(update=edits)
         self.journal = Journal(self.folder, self.clock)
@@ -94,9 +96,24 @@ class World:
             run_id=self.run_id, profile=self.profile, rehearsal=self.rehearsal, isolation="none", ask_person=self.ask_person,
             dry_run=self.dry_run, state_dir=self.folder, journal=self.journal, content=ContentStore(self.folder / "content"),
             targets=Targets(self.repository, self.cluster), clock=self.clock, sleep=self.clock.sleep,
+            request=self.request(),
         )  # fmt: skip
         self.desk = Desk(self.room)
         self.submission = Submission(self.room, PlanOfRecord(self.room, self.judge))
+
+    def keys(self, **edits: Any) -> tuple[TrustedKey, ...]:
+        """The notary's key, edited, and the person's."""
+        return (
+            trusted(self.signer, **{"rehearsal": self.rehearsal, **edits}),
+            trusted(self.person, rehearsal=self.rehearsal, roles=("person",)),
+        )
+
+    def request(self, **edits: Any) -> str:
+        """The goal of these tests, signed by the person who asks for it."""
+        said: dict[str, Any] = dict(
+            goal_digest=GOAL, run_id=self.run_id, profile=self.profile.name, rehearsal=self.rehearsal, requested_at=instant(START)
+        )  # fmt: skip
+        return request.sign(request.Request(**{**said, **edits}), self.person)
 
     def trust(self, trust: Trust) -> None:
         (self.folder / "trust.json").write_bytes(trust.canonical())
@@ -151,7 +168,7 @@ class World:
     def predicate(self, change: ChangeSet, **edits: Any) -> Predicate:
         said: dict[str, Any] = dict(
             phase=change.phase, change_id=change.change_id, run_id=change.run_id, decision="approve", nonce="0" * 32,
-            not_before=instant(self.clock.now), expires=instant(self.clock.now + timedelta(minutes=30)), requester="unsigned",
+            not_before=instant(self.clock.now), expires=instant(self.clock.now + timedelta(minutes=30)), requester=self.person.public_key.keyid,
             approvers=("security",), destination=change.destination, grants=grant_lines(change), isolation="none", rehearsal=self.rehearsal,
             profile=change.profile, profile_digest=self.profile.sha256(), policy_digest=digest_of(b"p"), scanners=("test@1",),
             findings=FindingsSummary(counts={}, digest=digest_of(b"[]")), waivers=(), transcript_digest=digest_of(b"t"),

@@ -23,11 +23,14 @@ from tests.fakes.signed import (
     FILES,
     GOAL,
     NOW,
+    PERSON,
     REPOSITORY,
     ROOT,
     SANDBOX,
+    entry,
     payload_of,
     publish,
+    request_of,
 )
 from tools.gate.words import Deposit, FetchChange, IssuedChange, SignoffState
 from tools.notary.judging import Bench
@@ -108,12 +111,15 @@ class World:
     scan: FakeScan = field(default_factory=FakeScan)
     now: datetime = NOW
     rehearsal: bool = True
-    requester: str = "unsigned"
+    request: str | None = ""
+    """Empty: the goal of these tests, signed by the person of tests.fakes.signed."""
 
     def __post_init__(self) -> None:
         ensure_keys(self.folder, self.rehearsal)
         self.signer = load_signer(key_path(self.folder, self.rehearsal))
         self.valid_from(NOW - timedelta(days=1))
+        if self.request == "":
+            self.request = request_of(self.profile)
         self.gate = FakeGate(issued_for(self.change, self.base))
         self.room = self.open()
 
@@ -124,13 +130,14 @@ class World:
         moved = tuple(
             TrustedKey(**{**key.model_dump(), "not_before": trust.instant(since)}) for key in kept.keys
         )
-        path.write_bytes(kept.model_copy(update={"keys": moved}).canonical())
+        person = entry(PERSON, "person", rehearsal=self.profile.rehearsal)
+        path.write_bytes(kept.model_copy(update={"keys": (*moved, person)}).canonical())
 
     def open(self) -> Room:
         """A notary process, as it would be started anew on the same folder."""
         bench = Bench(
             profile=self.profile, pins=pins.load(ROOT / "knowledge/pins.toml"), scan=self.scan, trust=self.trust,
-            waivers=lambda: read_waivers(self.folder / "waivers"), clock=lambda: self.now, requester=self.requester,
+            waivers=lambda: read_waivers(self.folder / "waivers"), clock=lambda: self.now, request=self.request,
         )  # fmt: skip
         return Room(
             bench=bench, signer=self.signer, registry=Registry(self.folder / "notary"), gate=self.gate, trust=self.trust,

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner
 
-from policies import profile, signoff
+from policies import profile, request, signoff
 from policies.change import (
     CHANGE_ANNOTATION,
     EMPTY_DIGEST,
@@ -30,6 +31,7 @@ from policies.change import (
 from policies.envelope import BUNDLE_TYPE, PAYLOAD_TYPE
 from policies.gate import Evidence, Facts, Gate, Issued, Permit
 from policies.profile import Profile
+from policies.request import Request
 from policies.signoff import FindingsSummary, Predicate, SignoffStatement, grant_lines, subjects_of
 from policies.trust import Trust, TrustedKey, instant
 from tools.notary.keys import trusted
@@ -56,6 +58,8 @@ OBJECT: dict[str, Any] = {
     "metadata": {"name": "nginx", "namespace": "web", "annotations": {CHANGE_ANNOTATION: CHANGE_ID}},
     "spec": {"replicas": 3},
 }
+PERSON = CryptoSigner(Ed25519PrivateKey.from_private_bytes(b"person of these tests 0123456789"))
+"""Whoever asks for the changes of these tests; the same in every process."""
 SANDBOX = profile.load(ROOT / "policies/profiles/sandbox.toml")
 DEFAULT = profile.load(ROOT / "policies/profiles/default.toml")
 
@@ -64,6 +68,14 @@ def entry(signer: CryptoSigner, *roles: Any, **edits: Any) -> TrustedKey:
     said: dict[str, Any] = {"owner": "test", "rehearsal": True, "since": NOW - timedelta(days=1)}
     own = {key: edits.pop(key) for key in list(edits) if key in said}
     return trusted(signer, roles or ("security",), **{**said, **own}).model_copy(update=edits)
+
+
+def request_of(active: Profile = SANDBOX, signer: CryptoSigner = PERSON, **edits: Any) -> str:
+    """The goal of these tests, signed by the person who asks for it."""
+    said: dict[str, Any] = {
+        "goal_digest": GOAL, "run_id": "run-1", "profile": active.name, "rehearsal": active.rehearsal, "requested_at": instant(NOW),
+    }  # fmt: skip
+    return request.sign(Request(**{**said, **edits}), signer)
 
 
 def seal_raw(payload: bytes, signer: CryptoSigner, *, payload_type: str = PAYLOAD_TYPE) -> str:
@@ -167,7 +179,7 @@ def predicate_of(change: ChangeSet, active: Profile = SANDBOX, **edits: Any) -> 
         "nonce": "0" * 32,
         "not_before": instant(NOW),
         "expires": instant(NOW + timedelta(minutes=30)),
-        "requester": "unsigned",
+        "requester": PERSON.public_key.keyid,
         "approvers": active.signers,
         "destination": change.destination,
         "grants": grant_lines(change),
@@ -203,6 +215,7 @@ class Case:
     ask_person: bool = False
     seq: int = 1
     cosigned: tuple[str, ...] = ()
+    request: str | None = None
     content: dict[str, bytes] = field(default_factory=dict)
 
     @classmethod
@@ -225,7 +238,12 @@ class Case:
             signer=signer,
             change=change,
             files=files,
-            trust=Trust(keys=(entry(signer, rehearsal=active.rehearsal),)),
+            trust=Trust(
+                keys=(
+                    entry(signer, rehearsal=active.rehearsal),
+                    entry(PERSON, "person", rehearsal=active.rehearsal),
+                )
+            ),
             bundle=signoff.sign(statement, signer),
             manifest=change.canonical(),
             facts=Facts(
@@ -234,6 +252,7 @@ class Case:
             profile=active,
             rehearsal=active.rehearsal,
             content={digest_of(data): data for data in files.values()},
+            request=request_of(active),
         )
 
     @classmethod
@@ -255,7 +274,7 @@ class Case:
         return self.but(bundle=seal_raw(data, self.signer, **edits))
 
     def gate(self) -> Gate:
-        return Gate(self.trust, self.profile, self.rehearsal, self.ask_person)
+        return Gate(self.trust, self.profile, self.rehearsal, self.ask_person, self.request)
 
     def evidence(self) -> Evidence:
         return Evidence(self.bundle, self.manifest, self.content, self.cosigned)

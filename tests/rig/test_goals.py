@@ -19,16 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(goal: str, rig: Rig, folder: Path) -> tuple[int, dict[str, Any], str]:
     (folder / "countersign.toml").write_text(Path(rig.countersign_toml).read_text())
-    command = [
-        sys.executable,
-        str(ROOT / "main.py"),
-        "run",
-        goal,
-        "--yes",
-        "--json",
-        "--state-dir",
-        str(folder / "state"),
-    ]
+    program, state = [sys.executable, str(ROOT / "main.py")], ["--state-dir", str(folder / "state")]
+    subprocess.run([*program, "keys", "init", *state], cwd=folder, capture_output=True, check=True)
+    command = [*program, "run", goal, "--yes", "--json", *state]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout), done.stderr

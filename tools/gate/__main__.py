@@ -61,6 +61,7 @@ def room_of(told: GateSettings) -> Room:
         clock=lambda: datetime.now(UTC),
         sleep=time.sleep,
         servers=servers,
+        request=told.request,
     )
 
 

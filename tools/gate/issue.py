@@ -66,6 +66,7 @@ class Desk:
             raise ToolRefusedError(
                 "repository-missing", f"{asked.phase} needs a repository.", "Name one in countersign.toml."
             )
+        room.gate().requested(run_id=room.run_id, goal_digest=asked.goal_digest, now=room.clock())
         there = room.targets.resolve(namespaces=asked.namespaces, cluster=deploys)
         again = self._reusable(room.ledger(), asked)
         opened = Opened(

@@ -33,7 +33,7 @@ LOCK_PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Room:
-    """One run's gate. `sleep` and `clock` are the world's time."""
+    """One run's gate. `request` is the bundle in which a person asked for it; `sleep` and `clock` are the world's time."""
 
     run_id: str
     profile: Profile
@@ -48,6 +48,7 @@ class Room:
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     servers: Mapping[str, GuardedServer] = field(default_factory=dict)
+    request: str | None = None
     books: Books = field(init=False)
     switch: Switch = field(init=False)
     meter: Meter = field(init=False)
@@ -80,7 +81,8 @@ class Room:
 
     def gate(self) -> Gate:
         """The decision point with the trust file as it is now, so that a revocation counts at once. Raises TrustFaultError."""
-        return Gate(trust.load(self.state_dir / "trust.json"), self.profile, self.rehearsal, self.ask_person)
+        trusted = trust.load(self.state_dir / "trust.json")
+        return Gate(trusted, self.profile, self.rehearsal, self.ask_person, self.request)
 
     def evidence(self, kept: Deposited) -> Evidence:
         """The stored bytes of a sign-off, checked by digest. Raises JournalFaultError."""

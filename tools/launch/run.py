@@ -15,7 +15,7 @@ from typing import IO, Any, Literal
 
 from tools import confine, environments
 from tools.gate.words import Confirmation, Pending, RunRecord, RunRef, ShownChange, SignoffRef, SignoffState
-from tools.launch import document, folders
+from tools.launch import document, folders, requesting
 from tools.launch.config import Config, ConfigFaultError
 from tools.launch.diff import change_lines
 from tools.launch.processes import House
@@ -44,7 +44,7 @@ def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) ->
     """Bring the goal to its end and return the document. Raises ConfigFaultError before anything starts."""
     began = time.monotonic()
     ensure_keys(folders.private(config.state_dir), config.rehearsal)
-    run_dir, told = _opened(config, asked)
+    run_dir, told, bundle = _opened(config, asked)
     for name in ("crew", "scanner"):
         environments.ensure(name, show.line)
     ask = not (config.profile.unattended and (asked.yes or config.rehearsal))
@@ -66,6 +66,7 @@ def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) ->
             ask_person=ask,
             isolation=told["isolation"],
             traceparent=spans.carrier().get("traceparent"),
+            request=bundle,
         )
         started = start(house, config, settings, lambda: rehearsal_of(house, config, told["run_id"]))
         record, code, signed_at = _attend(started, told["run_id"], show)
@@ -80,8 +81,8 @@ def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) ->
     return ended
 
 
-def _opened(config: Config, asked: Asked) -> tuple[Path, dict[str, Any]]:
-    """The run's folder and what run.json says: a new run, or the one to resume."""
+def _opened(config: Config, asked: Asked) -> tuple[Path, dict[str, Any], str]:
+    """The run's folder, what run.json says and the signed goal: of a new run, or of the one to resume."""
     if asked.resume is not None:
         run_dir = folders.find_run(config.runs_dir, asked.resume)
         told = dict(folders.read_json(run_dir / "run.json"))
@@ -89,8 +90,8 @@ def _opened(config: Config, asked: Asked) -> tuple[Path, dict[str, Any]]:
             raise ConfigFaultError(
                 f"run {told['run_id']} began under profile {told['profile']}: give --profile {told['profile']}"
             )
-        return run_dir, told
-    now = datetime.now(UTC)
+        return run_dir, told, requesting.kept(config, str(told["run_id"]))
+    now, signer = datetime.now(UTC), requesting.requester(config)
     run_dir = folders.new_run(config.runs_dir, now)
     told = {
         "run_id": run_dir.name,
@@ -104,7 +105,7 @@ def _opened(config: Config, asked: Asked) -> tuple[Path, dict[str, Any]]:
         "created": now.isoformat(timespec="seconds"),
         "trace_id": "",
     }
-    return run_dir, told
+    return run_dir, told, requesting.ask(config, run_dir.name, asked.goal, signer, now)
 
 
 def _attend(started: Started, run_id: str, show: Show) -> tuple[RunRecord | None, int, float | None]:

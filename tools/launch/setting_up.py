@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ from tools.launch.commands import read_config
 from tools.launch.config import FILE, Config, ConfigFaultError
 from tools.launch.processes import House, pair
 from tools.launch.wiring import github_settings, kubernetes_settings
-from tools.notary.keys import ensure_keys
+from tools.notary.keys import ensure_keys, make_key
 from tools.session import BackgroundSessions
 from tools.settings import GateSettings
 from tools.tool import Nothing
@@ -50,6 +51,7 @@ def init(
     try:
         config = read_config(state_dir)
         ensure_keys(folders.private(config.state_dir), config.rehearsal)
+        make_key(config.state_dir, "person", rehearsal=config.rehearsal, owner=getpass.getuser())
         _keep_token(config)
         seen = describe(config)
     except BaseException:

@@ -40,6 +40,7 @@ class RunSettings:
     ask_person: bool
     isolation: str
     traceparent: str | None
+    request: str
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def start(
             security_fd=notary_security,
             gate_fd=notary_to_gate,
             plan_fd=notary_from_gate,
+            request=run.request,
             trace=trace,
         )
     )
@@ -110,6 +112,7 @@ def start(
             dry_run=run.dry_run,
             roles=gate_roles,
             notary_fd=gate_to_notary,
+            request=run.request,
             trace=trace,
         )
     )

@@ -19,7 +19,7 @@ from policies.custody import whole
 from policies.denials import BytesMismatchError
 from policies.refusal import GateError
 from policies.strict import LIMIT
-from policies.trust import Trust, moment
+from policies.trust import SKEW, Trust, moment
 
 BUNDLE_NAME = "signoff.sigstore.json"
 BUNDLE_ENDING = ".sigstore.json"
@@ -81,7 +81,7 @@ def _notes(found: signoff.Signoff, trust: Trust, now: datetime) -> list[str]:
     notes = []
     if now >= moment(said.expires):
         notes.append(f"it expired at {said.expires} and unlocks nothing any more")
-    if now < moment(said.not_before) - signoff.SKEW:
+    if now < moment(said.not_before) - SKEW:
         notes.append(f"it is not valid before {said.not_before}")
     if found.digest in trust.revoked:
         notes.append("it was revoked and unlocks nothing any more")

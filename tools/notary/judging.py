@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from policies import calls, waiver
+from policies import calls, request, waiver
 from policies.change import MANIFEST_NAME, ChangeSet, Content, canonical, digest_of
 from policies.finding import Finding, RuleClass, Severity
 from policies.pins import Pins
@@ -16,7 +16,7 @@ from policies.profile import Profile, scope_findings
 from policies.refusal import GateError
 from policies.review import Judgement
 from policies.scan import ScanContext, ScanResult
-from policies.trust import Trust
+from policies.trust import KeyId, Trust
 from policies.waiver import SignedWaiver
 from tools.gate.words import IssuedChange
 from tools.notary.tree import resulting, tree_digest
@@ -57,11 +57,28 @@ class Bench:
     waivers: Callable[[], tuple[tuple[str, str], ...]]
     """File name and text of each waiver bundle at hand."""
     clock: Callable[[], datetime]
-    requester: str
+    request: str | None
+    """The bundle in which a person asked for this run."""
+
+    def requester(self, change: ChangeSet) -> KeyId:
+        """The key of the person who asked for this run and goal, as trusted now. Raises ToolRefusedError."""
+        try:
+            asked = request.verify(
+                self.request,
+                trust=self.trust(),
+                now=self.clock(),
+                profile=self.profile.name,
+                rehearsal=self.profile.rehearsal,
+            )
+            asked.covers(run_id=change.run_id, goal_digest=change.goal_digest)
+        except GateError as refusal:
+            raise ToolRefusedError(refusal.name, refusal.message, refusal.advice) from refusal
+        return asked.requester
 
     def judge(self, change: ChangeSet, content: Content, issued: IssuedChange) -> Judged:
         """Every finding on the resulting tree. Raises ToolRefusedError, ScannerFaultError."""
         as_issued(change, issued, self.profile)
+        requester = self.requester(change)
         base = {path: bytes(data) for path, data in issued.base_tree.items()}
         tree = resulting(change, content, base)
         changed = {artifact.path for artifact in change.artifacts}
@@ -72,7 +89,7 @@ class Bench:
         }
         with spans.span(names.POLICY_SCAN, about) as span:
             result = self.scan(tree, changed, context=self._context(issued), base=base)
-            signed, refused = self._waivers()
+            signed, refused = self._waivers(requester)
             found = [
                 *result.findings,
                 *scope_findings(change, self.profile),
@@ -129,7 +146,7 @@ class Bench:
             if (wrong := calls.fault(case)) is not None
         ]
 
-    def _waivers(self) -> tuple[list[SignedWaiver], list[Finding]]:
+    def _waivers(self, requester: KeyId) -> tuple[list[SignedWaiver], list[Finding]]:
         """The waivers that count, and a low finding for each that does not, so that nobody relies on it in silence."""
         good: list[SignedWaiver] = []
         bad: list[Finding] = []
@@ -141,7 +158,7 @@ class Bench:
                         trust=self.trust(),
                         now=self.clock(),
                         profile=self.profile,
-                        requester=self.requester,
+                        requester=requester,
                     )
                 )
             except GateError as refusal:

@@ -60,7 +60,7 @@ def room_of(told: NotarySettings, process: ScannerProcess, clock: Callable[[], d
         trust=trusted,
         waivers=partial(read_waivers, told.state_dir / WAIVERS),
         clock=clock,
-        requester=told.requester,
+        request=told.request,
     )
     return Room(
         bench=bench,

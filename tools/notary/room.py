@@ -30,7 +30,7 @@ from tools.gate.words import (
 )
 from tools.notary.judging import Bench, Judged, as_issued
 from tools.notary.registry import Registry, SignedRecord
-from tools.notary.signing import approved, may_sign, predicate, record
+from tools.notary.signing import approved, may_sign, not_requester, predicate, record
 from tools.notary.tree import resulting, tree_digest
 from tools.notary.words import Draft, Judge, Sign, Signed
 from tools.tool import Effect, Tool, ToolRefusedError
@@ -62,7 +62,7 @@ class Room:
     clock: Callable[[], datetime]
     rehearsal: bool
     isolation: str
-    _judged: dict[tuple[str, str, str, str | None], Judged] = field(default_factory=dict)
+    _judged: dict[tuple[str, str, str, str | None, str], Judged] = field(default_factory=dict)
     _one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
 
     def judge(self, asked: Judge) -> Judgement:
@@ -158,10 +158,12 @@ class Room:
         as_issued(change, issued, self.bench.profile)
         content, base = _bytes(draft), {path: bytes(data) for path, data in issued.base_tree.items()}
         tree = resulting(change, content, base)
-        key = (change.sha256(), tree_digest(tree), tree_digest(base), issued.expected_commit)
+        excuses = digest_of(canonical([text for _, text in self.bench.waivers()]))
+        key = (change.sha256(), tree_digest(tree), tree_digest(base), issued.expected_commit, excuses)
         if (known := self._judged.get(key)) is None:
             known = self._fresh(change, content, issued)
-            self._judged[key] = known
+            if not known.excused:  # a waiver may end, or its key be revoked, between judging and signing
+                self._judged[key] = known
             while len(self._judged) > _KEPT:
                 del self._judged[next(iter(self._judged))]
         return known
@@ -175,19 +177,12 @@ class Room:
 
     def _may_sign(self) -> datetime:
         now = self.clock()
-        bench = self.bench
-        may_sign(
-            self.signer,
-            self.trust(),
-            bench.profile,
-            rehearsal=self.rehearsal,
-            requester=bench.requester,
-            now=now,
-        )
+        may_sign(self.signer, self.trust(), self.bench.profile, rehearsal=self.rehearsal, now=now)
         return now
 
     def _signed(self, change: ChangeSet, judged: Judged, asked: Sign) -> SignedRecord:
-        now = self._may_sign()
+        now, requester = self._may_sign(), self.bench.requester(change)
+        not_requester(self.signer, requester)
         manifest = change.sha256()
         if (earlier := self.registry.standing(change.change_id, change.phase, manifest, now)) is not None:
             return earlier
@@ -199,7 +194,7 @@ class Room:
             now=now,
             isolation=self.isolation,
             rehearsal=self.rehearsal,
-            requester=self.bench.requester,
+            requester=requester,
         )
         return self.registry.keep(record(change, said, self.signer), now)
 

@@ -13,7 +13,7 @@ from policies.change import ChangeSet, canonical, digest_of
 from policies.profile import Profile
 from policies.review import Decision, Judgement, Verdict
 from policies.signoff import FindingsSummary, Predicate, WaivedFinding
-from policies.trust import Trust, instant
+from policies.trust import KeyId, Trust, instant
 from tools.notary.judging import Judged
 from tools.notary.registry import SignedRecord
 from tools.notary.words import Sign
@@ -41,24 +41,28 @@ def approved(verdict: Verdict, judgement: Judgement) -> None:
         raise ToolRefusedError("not-clean", f"{len(judgement.blocking)} findings block: {worst}.", MENDING)
 
 
-def may_sign(
-    signer: CryptoSigner, trust: Trust, profile: Profile, *, rehearsal: bool, requester: str, now: datetime
-) -> None:
+def may_sign(signer: CryptoSigner, trust: Trust, profile: Profile, *, rehearsal: bool, now: datetime) -> None:
     """This notary's key is the one that the gate will accept. Raises ToolRefusedError."""
     key = trust.find(signer.public_key.keyid)
     fits = key is not None and "security" in key.roles and key.rehearsal == rehearsal and key.valid(now)
     if not fits:
         message = f"key {signer.public_key.keyid[:12]} is not trusted to sign {'rehearsals' if rehearsal else 'for real targets'} as security."
-        raise ToolRefusedError("key-not-trusted", message, "Make the keys again with `countersign init`.")
-    if signer.public_key.keyid == requester:
         raise ToolRefusedError(
-            "requester-signs", "the notary's key asked for this change.", "Sign goals with a person's key."
+            "key-not-trusted", message, "Make a new one with `countersign keys rotate notary`."
         )
     if "security" not in profile.signers or profile.rehearsal != rehearsal:
         raise ToolRefusedError(
             "profile-refuses",
             f"profile {profile.name} asks for no signature of this notary.",
             "Use a profile that does.",
+        )
+
+
+def not_requester(signer: CryptoSigner, requester: KeyId) -> None:
+    """Whoever asks does not approve. Raises ToolRefusedError."""
+    if signer.public_key.keyid == requester:
+        raise ToolRefusedError(
+            "requester-signs", "the notary's key asked for this change.", "Sign goals with a person's key."
         )
 
 
@@ -71,7 +75,7 @@ def predicate(
     now: datetime,
     isolation: str,
     rehearsal: bool,
-    requester: str,
+    requester: KeyId,
 ) -> Predicate:
     """Everything that the signature says, with a fresh nonce."""
     judgement = judged.judgement

@@ -21,6 +21,7 @@ from tests.fakes.signed import (
     FILES,
     NOW,
     OBJECT,
+    PERSON,
     REPOSITORY,
     SANDBOX,
     Case,
@@ -192,7 +193,11 @@ KEYS: list[tuple[str, Edit, str]] = [
         "wrong-role",
     ),
     ("real-key-signs-rehearsal", trusting(lambda c: entry(c.signer, rehearsal=False)), "wrong-role"),
-    ("requester-approves", lambda c: in_payload(requester=c.signer.public_key.keyid)(c), "wrong-role"),
+    (
+        "requester-approves",
+        lambda c: in_payload(requester=c.signer.public_key.keyid)(c),
+        "requester-approves",
+    ),
     (
         "threshold-of-two",
         lambda c: c.but(trust=Trust(keys=c.trust.keys, thresholds={"security": 2})),
@@ -565,8 +570,9 @@ def test_production_waits_for_a_second_key_that_is_not_the_first() -> None:
     person = CryptoSigner.generate_ecdsa()
     strict = DEFAULT.model_copy(update={"signers": ("security", "person"), "reviewers": ("platform-lead",)})
     case = Case.of(publish(profile="default"), FILES, strict)
-    both = Trust(keys=(entry(case.signer, rehearsal=False), entry(person, "person", rehearsal=False)))
-    alone = Trust(keys=(entry(case.signer, "security", "person", rehearsal=False),))
+    asks = entry(PERSON, "person", rehearsal=False)
+    both = Trust(keys=(asks, entry(case.signer, rehearsal=False), entry(person, "person", rehearsal=False)))
+    alone = Trust(keys=(asks, entry(case.signer, "security", "person", rehearsal=False)))
     second = seal_raw(payload_of(case.bundle), person)
     assert case.but(trust=both, cosigned=(second,)).ask()
     other = seal_raw(canonical({**case.payload(), "subject": case.payload()["subject"][:1]}), person)
@@ -575,6 +581,7 @@ def test_production_waits_for_a_second_key_that_is_not_the_first() -> None:
         (case.but(trust=alone), "role-missing"),
         (case.but(trust=both, cosigned=(case.bundle,)), "role-missing"),
         (case.but(trust=both, cosigned=(other,)), "wrong-role"),
+        (case.but(trust=both, cosigned=(seal_raw(payload_of(case.bundle), PERSON),)), "requester-approves"),
         (case.but(trust=both, cosigned=(base64.b64encode(second.encode()).decode(),)), "malformed"),
         (case.but(trust=both, bundle=second, cosigned=(case.bundle,)), "wrong-role"),
     ]

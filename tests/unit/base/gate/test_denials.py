@@ -14,7 +14,7 @@ from securesystemslib.signer import CryptoSigner
 from policies.change import Phase, digest_of
 from policies.refusal import GateError
 from policies.trust import Trust, instant
-from tests.fakes.gate import World, deposit_of, trusted
+from tests.fakes.gate import World, deposit_of
 from tools.gate import states
 from tools.gate.server import tools_of
 from tools.gate.words import Confirmation, FetchChange, RunRef, Submit
@@ -86,11 +86,11 @@ def test_a_deposit_is_refused_by_name(world: World, name: str, make: Callable[[W
 
 
 def _revoke(world: World, signoff: str) -> None:
-    world.trust(Trust(keys=(trusted(world.signer, rehearsal=True),), revoked=(signoff,)))
+    world.trust(Trust(keys=world.keys(), revoked=(signoff,)))
 
 
 def _revoke_key(world: World, _: str) -> None:
-    world.trust(Trust(keys=(trusted(world.signer, rehearsal=True, revoked=True),)))
+    world.trust(Trust(keys=world.keys(revoked=True)))
 
 
 def _spoil(world: World, what: str) -> None:

@@ -211,7 +211,7 @@ VERDICTS: list[tuple[str, str, Callable[[World], Any]]] = [
 def _also(world: World, **kind: Any) -> CryptoSigner:
     """A second key in the trust file."""
     other = CryptoSigner.generate_ed25519()
-    world.trust(Trust(keys=(trusted(world.signer, rehearsal=True), trusted(other, **kind))))
+    world.trust(Trust(keys=(*world.keys(), trusted(other, **kind))))
     return other
 
 

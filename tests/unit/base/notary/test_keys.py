@@ -28,12 +28,14 @@ def test_keys_are_made_once_private_and_trusted(tmp_path: Path, *, rehearsal: bo
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((state / "trust.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    key, journal = trust.load(state / "trust.json").keys
+    key, journal, *person = trust.load(state / "trust.json").keys
     assert key.keyid == load_signer(path).public_key.keyid
     assert (key.roles, key.rehearsal) == (("security",), rehearsal)
     assert journal.keyid == load_signer(path.parent / "journal.pem").public_key.keyid
     assert journal.roles == ("journal",)
-    assert sorted(p.name for p in path.parent.iterdir()) == sorted([path.name, "journal.pem"])
+    assert [(k.roles, k.rehearsal) for k in person] == ([(("person",), True)] if rehearsal else [])
+    mine = ["sandbox-person.pem"] if rehearsal else []
+    assert sorted(p.name for p in path.parent.iterdir()) == sorted([path.name, "journal.pem", *mine])
 
 
 def test_the_sandbox_has_a_key_of_its_own_and_the_journal_one_for_both(tmp_path: Path) -> None:
@@ -43,9 +45,10 @@ def test_the_sandbox_has_a_key_of_its_own_and_the_journal_one_for_both(tmp_path:
     assert [(key.roles, key.rehearsal) for key in keys] == [
         (("security",), True),
         (("journal",), False),
+        (("person",), True),
         (("security",), False),
     ]
-    assert len({key.keyid for key in keys}) == 3
+    assert len({key.keyid for key in keys}) == 4
 
 
 def pem(kind: str) -> bytes:
@@ -71,7 +74,7 @@ def test_a_wrong_key_file_is_named(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_missing_key_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(KeyFaultError, match="countersign init"):
+    with pytest.raises(KeyFaultError, match="countersign keys init"):
         load_signer(tmp_path / "notary.pem")
 
 

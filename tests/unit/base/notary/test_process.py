@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ import pytest
 from policies.change import digest_of
 from policies.review import Decision, Judgement
 from policies.signoff import read
-from policies.trust import load
+from policies.trust import instant, load
 from tests.fakes.notary import FakeGate, World, issued_for
-from tests.fakes.signed import ROOT, change_of, publish, publish_grants
+from tests.fakes.signed import ROOT, change_of, publish, publish_grants, request_of
 from tools.gate.words import Deposit, FetchChange, IssuedChange, SignoffState
-from tools.notary.keys import ensure_keys, key_path
+from tools.notary.keys import ensure_keys, key_path, load_signer
 from tools.notary.words import Signed
 from tools.serve import serve
 from tools.session import BackgroundSessions
@@ -45,6 +46,8 @@ class Running:
             "scanner_python": SCANNER, "rehearsal": True, "isolation": "none",
             "security_fd": theirs[0].fileno(), "gate_fd": theirs[1].fileno(), "plan_fd": theirs[2].fileno(),
         }  # fmt: skip
+        if (person := key_path(state, True, "person")).exists():
+            said["request"] = request_of(signer=load_signer(person), requested_at=instant(datetime.now(UTC)))
         told = NotarySettings(**{**said, **settings})
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tools.notary", "--settings-fd", str(told_read)],
@@ -145,7 +148,7 @@ def core_limit(pid: int) -> list[str]:
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda s: key_path(s, True).unlink(), "countersign init"),
+        (lambda s: key_path(s, True).unlink(), "countersign keys init"),
         (lambda s: key_path(s, True).chmod(0o644), "chmod 600"),
         (lambda s: (s / "trust.json").write_text("{"), "trust.json"),
         (lambda s: (s / "trust.json").unlink(), "no trust file"),

@@ -22,6 +22,7 @@ from tests.fakes.signed import (
     DEFAULT,
     FILES,
     NOW,
+    PERSON,
     REPOSITORY,
     SANDBOX,
     change_of,
@@ -30,6 +31,7 @@ from tests.fakes.signed import (
     publish,
     publish_grants,
     release,
+    request_of,
 )
 from tests.unit.base.signoff.test_waiver import finding, written
 from tools.gate.words import JudgePlan, PlanStatement
@@ -64,7 +66,7 @@ def test_the_gate_admits_what_the_notary_signed(world: World) -> None:
     signed = world.sign()
     evidence = Evidence(signed.bundle, world.change.canonical(), {digest_of(b): b for b in FILES.values()})
     issued = Issued(CHANGE_ID, "run-1", "publish", "sandbox", world.change.goal_digest)
-    gate = Gate(world.trust(), SANDBOX, rehearsal=True, ask_person=False)
+    gate = Gate(world.trust(), SANDBOX, rehearsal=True, ask_person=False, request=world.request)
     assert gate.admit(1, evidence, Facts(NOW, issued, world.change.destination)).signoff == signed.signoff
 
 
@@ -236,7 +238,8 @@ def test_a_corrupted_record_is_not_taken_for_none(world: World) -> None:
 
 def trusting(**edits: Any) -> Callable[[World], None]:
     def edit(world: World) -> None:
-        (world.folder / "trust.json").write_bytes(Trust(keys=(entry(world.signer, **edits),)).canonical())
+        keys = (entry(PERSON, "person"), entry(world.signer, **edits))
+        (world.folder / "trust.json").write_bytes(Trust(keys=keys).canonical())
 
     return edit
 
@@ -259,7 +262,9 @@ def test_a_key_that_the_gate_would_not_accept_signs_nothing(
 
 
 def test_the_requester_does_not_sign(world: World) -> None:
-    world.requester = world.signer.public_key.keyid
+    keys = (entry(PERSON, "person"), entry(world.signer, "security", "person"))
+    (world.folder / "trust.json").write_bytes(Trust(keys=keys).canonical())
+    world.request = request_of(signer=world.signer)
     world.room = world.open()
     assert refused(world.sign) == "requester-signs"
 
