@@ -204,11 +204,11 @@ def test_a_profile_that_asks_for_no_reviewer_does_not_ask_github(tmp_path: Path)
 
 def test_the_owner_of_the_key_that_asked_does_not_approve(tmp_path: Path) -> None:
     asker = CryptoSigner.generate_ed25519()
-    world = World(tmp_path / "gate", asks=REVIEWER)
+    world = World(tmp_path / "gate", asks=REVIEWER, person=asker)
     mine = trusted(asker, rehearsal=True, roles=("person",)).model_copy(update={"owner": "Platform-Lead"})
     world.trust(Trust(keys=(trusted(world.signer, rehearsal=True), mine)))
     world.push().facts = lambda _: {"commit": HEAD}
-    publish(world, requester=asker.public_key.keyid)
+    publish(world)
     approve(world)
     assert Approvals(world.room).wait(AwaitReview()).state == "waiting"
     approve(world, (SECURITY, YES))
