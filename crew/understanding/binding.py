@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crew.understanding.lexicon import Sense
+from crew.understanding.lexicon import Kind, Sense
 from crew.understanding.scanning import IMAGE, Mark
 from knowledge.blueprint import Blueprint
 
 _LOOK = 5
 _KNOWN = 2
+_WHERE = frozenset({"에", "에서", "에는", "에다", "에다가", "위에", "위에서", "상에", "안에"})
+_PASSED: tuple[Kind, ...] = ("light", "also", "value", "filler", "concept", "place", "before", "not", "after")
+"""What may stand between a number and what it counts."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class Binder:
     def _ascii(mark: Mark) -> bool:
         """Fillers such as `dev` and `prod` can be names; `with` and `it` never are."""
         return mark.word in {
+            "default",
             "dev",
             "prod",
             "production",
@@ -238,7 +242,7 @@ class Binder:
             if integers := self._integers(mark):
                 return at, integers
             passing = (
-                ("light", "existing")
+                ("light", "existing", "filler")
                 if step < 0
                 else ("light", "concept", "also", "value", "place", "existing")
             )
@@ -248,20 +252,19 @@ class Binder:
         return None
 
     def _owner(self, at: int, step: int) -> tuple[int, tuple[Sense, ...]] | None:
-        """What a bare number counts: the blueprint that is named beside it, if it can be counted."""
-        for _ in range(_LOOK):
+        """What a bare number counts: the countable blueprint that is named beside it; `EKS에` only says where."""
+        for _ in range(2 * _LOOK):
             if not 0 <= at < len(self.marks):
                 return None
             mark = self.marks[at]
-            owners = dict.fromkeys(
-                s.blueprint
-                for s in mark.senses
-                if s.kind == "concept" or (s.kind == "value" and s.parameter == "image")
+            counted = tuple(
+                Sense("noun", name, by, number=1)
+                for name in dict.fromkeys(self._owners(at))
+                if (by := self.blueprints[name].counted_by)
             )
-            counted = [(name, self.blueprints[name].counted_by) for name in owners]
-            if counted:
-                return at, tuple(Sense("noun", name, by, number=1) for name, by in counted if by)
-            if at not in self.used and not mark.has("light", "also", "value", "filler"):
+            if counted and mark.particles not in _WHERE:
+                return at, counted
+            if at not in self.used and not mark.has(*_PASSED):
                 return None
             at += step
         return None

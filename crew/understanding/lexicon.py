@@ -17,7 +17,7 @@ from knowledge.parameter import Parameter, Value
 
 Kind = Literal[
     "concept", "also", "value", "noun", "unit", "number", "counter", "place", "existing", "filler", "light", "stem",
-    "join", "break", "stop", "naming", "before", "not", "after", "destructive", "control",
+    "join", "break", "stop", "naming", "before", "not", "after", "off", "destructive", "control",
 ]  # fmt: skip
 _GUESSABLE: tuple[Kind, ...] = (
     "concept",
@@ -147,12 +147,15 @@ def _typed(parameter: Parameter, value: str) -> Value:
 _FIELDS: Mapping[str, Kind] = {
     "filler": "filler", "light": "light", "stems": "stem", "existing": "existing", "joins": "join", "breaks": "break",
     "naming": "naming", "counters": "counter", "negation_before": "before", "negation_verb": "not", "negation_after": "after",
-    "destructive": "destructive", "controls": "control",
+    "switching_off": "off", "destructive": "destructive", "controls": "control",
 }  # fmt: skip
 
 
 def _add_language(entries: dict[str, Entry], words: Mapping[str, Any]) -> None:
     for name, kind in _FIELDS.items():
         _add(entries, words.get(name, "").split(), Sense(kind))
-    for word, number in words.get("numbers", {}).items():
+    numbers, tens = words.get("numbers", {}), words.get("tens", {})
+    below_ten = {word: number for word, number in numbers.items() if number < 10}
+    counted = {f"{ten} {one}": tens[ten] + below_ten[one] for ten in tens for one in below_ten}
+    for word, number in {**numbers, **tens, **counted}.items():
         _add(entries, [word], Sense("number", number=number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,10 +17,15 @@ _LINKS = frozenset({"나", "이나", "랑", "이랑", "와", "과", "하고", "�
 
 @dataclass(frozen=True)
 class Negations:
-    """`refused` are the marks that are refused, `working` the negations that refused something."""
+    """`refused` are the marks that are refused, `working` the negations that refused something.
+
+    `twice` are refused by two of them (`must not not be deleted`), `stopped` run and are switched off.
+    """
 
     refused: frozenset[int]
     working: frozenset[int]
+    twice: frozenset[int]
+    stopped: frozenset[int]
 
 
 def negations(
@@ -27,18 +33,22 @@ def negations(
 ) -> Negations:
     """Read every negation of a goal. `claimed` are marks that are a name or a number of something."""
     reader = _Reader(marks, frozenset(claimed), blueprints)
-    refused: set[int] = set()
+    refused: Counter[int] = Counter()
     working: set[int] = set()
+    stopped: set[int] = set()
     for at, mark in enumerate(marks):
         found: list[int] = []
-        if mark.has("after"):
+        if mark.has("after") and not (mark.has("before") and not reader.says(at - 1)):
             found = reader.before(at)
         elif mark.has("before", "not"):
             found = reader.after(at, verbal=mark.has("not"))
         if found:
             working.add(at)
             refused.update(found)
-    return Negations(frozenset(refused), frozenset(working))
+        if mark.has("off"):
+            stopped.update(target for target in found if reader.runs(target))
+    twice = frozenset(at for at, times in refused.items() if times > 1)
+    return Negations(frozenset(refused), frozenset(working), twice, frozenset(stopped))
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,21 @@ class _Reader:
     def target(self, at: int) -> bool:
         return 0 <= at < len(self.marks) and (at in self.claimed or self.marks[at].has(*_TARGETS))
 
+    def says(self, at: int) -> bool:
+        """Whether it sets a value: `encryption disabled` is about what stands before it, `disabled encryption` is not."""
+        return at >= 0 and self.marks[at].has("value") and not self.runs(at)
+
+    def runs(self, at: int) -> bool:
+        """Whether it names a thing that is built or runs, rather than a property of one."""
+        values = self.marks[at].of("value")
+        return self.marks[at].has("concept") or any(
+            self.blueprints[s.blueprint].accepts[s.parameter].selects for s in values
+        )
+
+    def joins(self, at: int) -> bool:
+        """Whether a negation goes on to it: what is a name or a number of something is said for itself."""
+        return self.target(at) and at not in self.claimed
+
     def before(self, at: int) -> list[int]:
         """`EKS나 ArgoCD 없이`, `EKS, ArgoCD 말고`: the thing before, and what is listed with it."""
         found = self._nearest(at, -1)
@@ -59,9 +84,9 @@ class _Reader:
         while True:
             first, beside = reached[-1], reached[-1] - 1
             linked = beside >= 0 and (self.marks[beside].particles in _LINKS or self._listed(beside, first))
-            if linked and self.target(beside):
+            if linked and self.joins(beside):
                 reached.append(beside)
-            elif beside >= 1 and self.marks[beside].has("join") and self.target(beside - 1):
+            elif beside >= 1 and self.marks[beside].has("join") and self.joins(beside - 1):
                 reached.append(beside - 1)
             else:
                 return reached
@@ -83,15 +108,15 @@ class _Reader:
         if found is None:
             return []
         said = self._said_of(found) if verbal else None
-        if said is not None:
-            return [said]
-        listed = [found]
-        while self.target(listed[-1] + 1) and self.marks[listed[-1] + 1].comma:
+        listed = [found if said is None else said]
+        while said is None and self.joins(listed[-1] + 1) and self.marks[listed[-1] + 1].comma:
             listed.append(listed[-1] + 1)
         last = listed[-1] + 1
-        joined = last < len(self.marks) and self.marks[last].has("join") and self.target(last + 1)
-        if joined:
+        joined = last < len(self.marks) and self.marks[last].has("join") and self.joins(last + 1)
+        if joined and (not verbal or self._worse(last + 1)):
             return [*listed, last + 1]
+        if said is not None:
+            return listed
         return listed if last >= len(self.marks) or self.marks[last].has("stop") else [found]
 
     def _nearest(self, at: int, step: int) -> int | None:
@@ -105,7 +130,7 @@ class _Reader:
         return None
 
     def _said_of(self, thing: int) -> int | None:
-        if not self._selects(self.marks[thing]):
+        if not self.runs(thing):
             return None
         for at in range(thing + 1, len(self.marks)):
             mark = self.marks[at]
@@ -115,10 +140,14 @@ class _Reader:
                 return at
         return None
 
-    def _selects(self, mark: Mark) -> bool:
-        values = mark.of("value")
-        return mark.has("concept") or any(
-            self.blueprints[s.blueprint].accepts[s.parameter].selects for s in values
+    def _worse(self, at: int) -> bool:
+        """`not public and encrypted` says encrypted; `not public and unencrypted` refuses both."""
+        said = self.marks[at].of("value")
+        return not said or any(
+            unsafe.matches(sense.value)
+            for sense in said
+            if sense.value is not None
+            for unsafe in self.blueprints[sense.blueprint].accepts[sense.parameter].unsafe
         )
 
     def _unsafe(self, sense: Sense) -> bool:

@@ -91,7 +91,11 @@ class _Scanner:
             elif not character.isalnum() and character not in "=:&+":
                 self.at += 1
             else:
-                yield self._phrase() or self._number() or self._image() or self._symbol() or self._unknown()
+                yield self._known() or self._unknown()
+
+    def _known(self) -> Mark | None:
+        whole = self._phrase() or self._number() or self._image() or self._symbol()
+        return whole or (self._phrase(torn=True) if _HANGUL.match(self.lower[self.at]) else None)
 
     def _taken(self, end: int, senses: tuple[Sense, ...], *, word: str = "", particles: str = "") -> Mark:
         start, self.at = self.at, end + len(particles)
@@ -110,10 +114,11 @@ class _Scanner:
 
     # -- known phrases -----------------------------------------------------------------------------------------
 
-    def _phrase(self) -> Mark | None:
+    def _phrase(self, *, torn: bool = False) -> Mark | None:
+        """The longest known phrase here. `torn` also takes a Korean word with a space inside, as in `배 포해줘`."""
         if not self._starts_word(self.at):
             return None
-        best = max(self._candidates(self.at), key=lambda found: found[0], default=None)
+        best = max(self._candidates(self.at, torn=torn), key=lambda found: found[0], default=None)
         if best is None:
             return None
         end, senses, particles = best
@@ -144,7 +149,7 @@ class _Scanner:
             return not re.match(r"[a-z]", before)
         return not (here.isdigit() and re.match(r"[a-z0-9]", before))
 
-    def _candidates(self, at: int) -> Iterator[tuple[int, tuple[Sense, ...], str]]:
+    def _candidates(self, at: int, *, torn: bool) -> Iterator[tuple[int, tuple[Sense, ...], str]]:
         key, gap = "", False
         for end in range(at, min(len(self.lower), at + 2 * self.lexicon.longest)):
             character = self.lower[end]
@@ -157,7 +162,7 @@ class _Scanner:
             if len(key) > self.lexicon.longest:
                 return
             entry = self.lexicon.senses(key)
-            if entry is None or (gap and not entry.gaps):
+            if entry is None or (gap and not (entry.gaps or torn)):
                 continue
             particles = self._ends(end + 1, entry.senses)
             if particles is not None:
@@ -185,10 +190,16 @@ class _Scanner:
             return chain
         if kinds <= {"filler", "light", "join", "break", "existing"}:
             return None
+        if "number" in kinds and self._number_word(run[0]):
+            return None  # 두세: two or three
         stem = kinds == {"stem"}
         endings = self._endings(run)
         follows = (endings, *(() if stem or chain is None else (chain,)), *(() if stem else ("",)))
         return next((f for f in follows if len(f) == len(run) or self._continues(end + len(f), kinds)), None)
+
+    def _number_word(self, text: str) -> bool:
+        entry = self.lexicon.senses(text)
+        return entry is not None and any(sense.kind == "number" for sense in entry.senses)
 
     def _particles(self, run: str) -> str | None:
         """The longest chain of particles at the start of a run; None when there is none."""
@@ -228,7 +239,9 @@ class _Scanner:
         found = _NUMBER.match(self.lower, self.at)
         if found and self._starts_word(self.at) and not _NO_NUMBER.match(self.lower, found.end()):
             number = int(found.group()) if len(found.group()) < 10 else 10**10
-            mark = self._taken(found.end(), (Sense("number", number=number),))
+            times = re.match(r" ?x\b", self.lower[found.end() :])
+            end = found.end() + (times.end() if times else 0)
+            mark = self._taken(end, (Sense("number", number=number),))
             self.at += self.lower.startswith("-", self.at)
             return mark
         sino = (

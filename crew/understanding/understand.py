@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from crew.understanding.binding import Binder, Claim
 from crew.understanding.lexicon import Lexicon, Sense
 from crew.understanding.meaning import ChosenBlueprint, Understanding
-from crew.understanding.negation import negations
+from crew.understanding.negation import Negations, negations
 from crew.understanding.scanning import Mark, folded, scan
 from crew.understanding.text import checked, language_of
 from knowledge.blueprint import Blueprint, complete
@@ -38,6 +38,7 @@ class _Reading:
     binder: Binder
     blueprints: Mapping[str, Blueprint]
     marks: list[Mark] = field(init=False)
+    negations: Negations = field(init=False)
     refused: set[int] = field(init=False)
     used: set[int] = field(init=False)
     chosen: dict[str, list[int]] = field(default_factory=dict)
@@ -48,9 +49,9 @@ class _Reading:
 
     def __post_init__(self) -> None:
         self.marks, self.used = self.binder.marks, set(self.binder.used)
-        read = negations(self.marks, [claim.at for claim in self.binder.claims], self.blueprints)
-        self.refused = set(read.refused)
-        self.used |= read.working
+        self.negations = negations(self.marks, [claim.at for claim in self.binder.claims], self.blueprints)
+        self.refused = set(self.negations.refused)
+        self.used |= self.negations.working
 
     def result(self) -> Understanding:
         destructive = self._destructive()
@@ -77,9 +78,10 @@ class _Reading:
 
     def _destructive(self) -> str | None:
         for at, mark in enumerate(self.marks):
-            asked = mark.has("destructive") and at not in self.refused
+            spared = at in self.refused and at not in self.negations.twice
+            asked = mark.has("destructive") and not spared
             bypass = mark.has("control") and at in self.refused
-            if asked or bypass:
+            if asked or bypass or at in self.negations.stopped:
                 around = [m.text for m in self.marks[max(0, at - 1) : at + 2] if not m.has("stop")]
                 return " ".join(around)
         return None
@@ -231,8 +233,10 @@ class _Reading:
     def _harmless(self, mark: Mark) -> bool:
         if mark.has("filler", "light", "stem", "join", "break", "stop", "existing"):
             return True
-        if mark.has("destructive", "control"):
+        if mark.has("destructive"):
             return True  # judged by _destructive
+        if mark.has("control"):
+            return False  # how the guards do their work is nothing that a goal may ask for
         if mark.has("place") and self.chosen:
             return True
         return any(s.blueprint in self.chosen for s in mark.senses if s.kind in {"also", "noun", "concept"})

@@ -251,7 +251,7 @@ def test_both_terraform_blueprints_share_one_root_and_agree_on_its_shared_files(
         ("s3-bucket", {"region": "mars-1"}, "is one of"),
         ("s3-bucket", {"root": "../../etc"}, "lower-case letters"),
         ("s3-bucket", {"root": "a//b"}, "lower-case letters"),
-        ("s3-bucket", {"retention_days": -1}, "from 0 to 3650"),
+        ("s3-bucket", {"retention_days": -1}, "from 1 to 3650"),
         ("eks-cluster", {"name": 'x" }\nresource "null'}, "lower-case letters"),
         ("eks-cluster", {"name": "${file('/etc/passwd')}"}, "lower-case letters"),
         ("eks-cluster", {"nodes": 1}, "from 2 to 20"),
