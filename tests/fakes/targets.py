@@ -73,7 +73,8 @@ class FakeWay:
 
     def words(self, call: Call) -> Mapping[str, Any]:
         told = {"owner": "acme", "repo": "platform", **call.arguments}
-        told |= {"document": next(iter(call.content.values())).decode()} if call.content else {}
+        if isinstance(signed := call.arguments.get("object"), dict):
+            told["document"] = call.content[signed["digest"]].decode()
         return told
 
     def settle(self, call: Call) -> None:
@@ -105,6 +106,7 @@ class FakeRepository:
                 "github.advance_base", lambda call: {"commit": call.arguments["to"]}
             ),
             "github.dispatch_workflow": FakeVerb("github.dispatch_workflow", lambda _: {"run_id": 77}),
+            "github.comment": FakeVerb("github.comment", lambda _: {"id": 5}),
         }
         self.reads = (
             Tool(
