@@ -34,6 +34,12 @@ keys = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(keys, name="keys")
+audit = typer.Typer(
+    help="The gate's journal: whether it is as it was written, and what it says.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(audit, name="audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 StateDir = Annotated[
@@ -295,6 +301,24 @@ def keys_revoke(
 
     document, text = own.revoke(what, state_dir)
     answer(document, text, as_json=as_json)
+
+
+@audit.command("verify")
+def audit_verify(
+    *,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="A checkpoint that was kept elsewhere, or a run's document that holds one."),
+    ] = None,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Check every entry of the journal; exit 3 when one was edited, removed, reordered, cut off, forked or rolled back."""
+    from tools.launch import audit as auditing  # noqa: PLC0415
+
+    document, text = auditing.verify(state_dir, checkpoint)
+    answer(document, text, as_json=as_json)
+    leave(0 if document["valid"] else 3)
 
 
 @sandbox.command()

@@ -23,6 +23,7 @@ from policies.trust import TrustFaultError  # noqa: E402
 from policies.trust import load as load_trust  # noqa: E402
 from tools import confine, settings  # noqa: E402
 from tools.catalog import CatalogFaultError  # noqa: E402
+from tools.gate.checkpoints import Pen  # noqa: E402
 from tools.gate.content import ContentStore  # noqa: E402
 from tools.gate.journal import Journal, JournalFaultError  # noqa: E402
 from tools.gate.opening import open_servers, open_targets, performing  # noqa: E402
@@ -30,6 +31,7 @@ from tools.gate.room import Room  # noqa: E402
 from tools.gate.server import NotaryLine, serve_roles  # noqa: E402
 from tools.gate.servers.adapter import AdapterFaultError  # noqa: E402
 from tools.gate.stop import Books, Switch  # noqa: E402
+from tools.notary.keys import KeyFaultError  # noqa: E402
 from tools.settings import GateSettings  # noqa: E402
 from tools.tool import Role  # noqa: E402
 from tools.verbs import TargetError  # noqa: E402
@@ -39,10 +41,15 @@ gc.freeze()
 gc.enable()
 
 
+FAULTS = (
+    JournalFaultError, KeyFaultError, TrustFaultError, ProfileFaultError, CatalogFaultError, TargetError, AdapterFaultError,
+)  # fmt: skip
+
+
 def room_of(told: GateSettings) -> Room:
     """The gate of one run, from its settings. Raises a fault that says what to mend."""
     load_trust(told.state_dir / "trust.json")
-    journal = Journal(told.state_dir, lambda: datetime.now(UTC))
+    journal = Journal(told.state_dir, lambda: datetime.now(UTC), Pen.of(told.state_dir))
     stop = Switch(Books(journal), told.run_id)
     servers = open_servers(
         told.servers, told.state_dir, lambda: datetime.now(UTC), partial(_asked, journal, told.run_id)
@@ -104,14 +111,8 @@ def main() -> int:
         room = room_of(told)
         roles = {Role(name): fd for name, fd in told.roles.items()}
         anyio.run(partial(_serve, room, NotaryLine(told.notary_fd), roles))
-    except (
-        JournalFaultError,
-        TrustFaultError,
-        ProfileFaultError,
-        CatalogFaultError,
-        TargetError,
-        AdapterFaultError,
-    ) as fault:
+        room.journal.checkpoint()
+    except FAULTS as fault:
         sys.stderr.write(f"gate: {fault}\n")
         return 1
     finally:

@@ -1,8 +1,9 @@
 """The gate's journal: append-only entries in SQLite, each durable before the next thing happens, in one hash chain.
 
-An entry's hash covers its number, moment, run, kind, body and the hash before it. `journal.head` beside the
-database remembers how far the chain had come, so that a cut-off tail or an older copy put back is noticed.
-Whoever may write this folder could forge both: the folder is 0700, and the crew cannot even read it.
+An entry's hash covers its number, moment, run, kind, body and the hash before it; signed checkpoints stand over the
+chain, each written with the entry that it covers. `journal.head` beside the database remembers how far the chain had
+come, so that a cut-off tail is noticed. Whoever may write this folder could forge all of it: the folder is 0700, the
+crew cannot even read it, and a checkpoint that was kept elsewhere tells.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from policies.change import canonical, digest_of
+from policies.change import canonical
 from policies.refusal import GateError
 from policies.strict import decode
 from policies.trust import instant
+from tools.gate.audit import Snapshot, continues, examine
+from tools.gate.chain import GENESIS, Entry, entry_of
+from tools.gate.checkpoints import EVERY, SEALED, Checkpoint, Pen
 
-GENESIS = digest_of(b"countersign journal")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, run_id TEXT NOT NULL, kind TEXT NOT NULL,
@@ -31,13 +34,19 @@ CREATE INDEX IF NOT EXISTS entries_by_run ON entries (run_id, number);
 CREATE TABLE IF NOT EXISTS spent (
     signoff TEXT NOT NULL, seq INTEGER NOT NULL, attempt INTEGER NOT NULL, entry INTEGER NOT NULL UNIQUE,
     PRIMARY KEY (signoff, seq, attempt)) STRICT;
+CREATE TABLE IF NOT EXISTS checkpoints (
+    number INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, bundle TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS intents ON entries (number) WHERE kind = 'intent';
 """
 _GUARDS = "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_no_{act} BEFORE {act} ON {table} "
     f"BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;"
-    for table in ("entries", "spent")
+    for table in ("entries", "spent", "checkpoints")
     for act in ("UPDATE", "DELETE")
 )
+
+
+_ROWS = "SELECT number, at, run_id, kind, body, previous, hash FROM entries "
 
 
 class JournalFaultError(Exception):
@@ -52,44 +61,30 @@ class AlreadySpentError(Exception):
     """Somebody else spent this attempt of the grant in the same moment."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One line of the journal. `body` is JSON."""
-
-    number: int
-    at: str
-    run_id: str
-    kind: str
-    body: Mapping[str, Any]
-    previous: str
-    hash: str
-
-    def computed(self) -> str:
-        """The hash that the other fields demand."""
-        covered = [self.number, self.at, self.run_id, self.kind, dict(self.body), self.previous]
-        return digest_of(canonical(covered))
-
-
 class Journal:
     """One open journal; safe to use from several threads, and from several processes at once."""
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime], *, checked: bool = True) -> None:
+    def __init__(
+        self, folder: Path, clock: Callable[[], datetime], pen: Pen | None = None, *, checked: bool = True
+    ) -> None:
         """Open or begin the journal in `folder` and check it. Raises JournalFaultError.
 
-        `checked=False` is for the kill switch alone: a stop is written down whatever else is wrong.
+        `pen` signs checkpoints, and the newest that it can read spares what lies before it the check; without one all
+        is checked. `checked=False` is for the kill switch alone: a stop is written down whatever else is wrong.
         """
-        self._folder, self._clock = folder, clock
+        self._folder, self._clock, self._pen = folder, clock, pen
         self._lock = threading.RLock()
         with self._mended():
             self._db = sqlite3.connect(
                 folder / "journal.sqlite3", isolation_level=None, check_same_thread=False, timeout=30
             )
+            self._db.text_factory = _text
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA + _GUARDS)
         self._head_fd = self._open_head()
         if checked:
-            self.verify()
+            self._check()
 
     def append(self, run_id: str, kind: str, body: Mapping[str, Any]) -> Entry:
         """Write one entry; it is on disk when this returns. Raises JournalFaultError."""
@@ -124,9 +119,9 @@ class Journal:
             rows = self._db.execute(
                 "SELECT * FROM entries WHERE run_id = ? AND number > ? ORDER BY number", (run_id, after)
             ).fetchall()
-            found = tuple(map(_entry, rows))
+            found = tuple(map(entry_of, rows))
             for entry in found:
-                if entry.computed() != entry.hash:
+                if not entry.whole:
                     raise self._tampered(f"entry {entry.number} is not as it was written")
             return found
 
@@ -141,42 +136,89 @@ class Journal:
     def verify(self) -> None:
         """Walk the whole chain. Raises JournalTamperedError naming the first entry that does not fit."""
         with self._lock, self._mended():
-            number, previous = 0, GENESIS
-            told, seen = self._remembered(), (0, GENESIS)
-            spent: set[int] = set()
-            for entry in map(_entry, self._db.execute("SELECT * FROM entries ORDER BY number")):
-                number += 1
-                if entry.number != number or entry.previous != previous or entry.computed() != entry.hash:
-                    raise self._tampered(f"entry {number} is missing or not as it was written")
-                previous = entry.hash
-                seen = (number, previous) if number == told[0] else seen
-                if entry.kind == "intent":
-                    spent.add(number)
-            if told[0] and seen != told:
-                raise self._tampered(
-                    f"it had {told[0]} entries and has {number} now, or others in their place"
-                )
-            if spent != {row[0] for row in self._db.execute("SELECT entry FROM spent")}:
-                raise self._tampered("the list of spent grants does not fit the intents")
+            for flaw in examine(self._snapshot(), self._pen.trust if self._pen else None, {}):
+                if flaw.name != "unsigned":
+                    raise self._tampered(f"{flaw.name}: entry {flaw.entry}: {flaw.what}")
+
+    def checkpoint(self) -> str | None:
+        """The newest checkpoint, which is one over the last entry now; None without a pen or an entry. Raises JournalFaultError."""
+        with self._transaction():
+            last = self._last()
+            if self._pen is not None and last is not None and self._sealed()[0] < last[0]:
+                self._seal(self._pen, *last)
+            row = self._db.execute("SELECT bundle FROM checkpoints ORDER BY number DESC LIMIT 1").fetchone()
+            return str(row[0]) if row else None
 
     def close(self) -> None:
         """Close the files."""
         self._db.close()
         os.close(self._head_fd)
 
+    def _check(self) -> None:
+        """All of it, or what came after the newest checkpoint of a key that still counts."""
+        with self._lock, self._mended():
+            row = self._db.execute("SELECT bundle FROM checkpoints ORDER BY number DESC LIMIT 1").fetchone()
+            try:
+                said = self._pen.read(row[0]).checkpoint if self._pen and row else None
+            except GateError:
+                said = None  # a key that was replaced since: the full walk says whether its signatures fit
+            if said is None:
+                self.verify()
+                return
+            head = self._remembered()
+            rows = self._db.execute(_ROWS + "WHERE number >= ? ORDER BY number", (said.number,))
+            first = entry_of(row) if (row := rows.fetchone()) else None
+            if first is None or (first.number, first.hash) != (said.number, said.head) or not first.whole:
+                raise self._tampered(f"entry {said.number} is not the one that a checkpoint was signed over")
+            for flaw in continues(rows, said.number, said.head):
+                raise self._tampered(f"{flaw.name}: entry {flaw.entry}: {flaw.what}")
+            self._check_counts(head)
+
+    def _check_counts(self, head: tuple[int, str]) -> None:
+        """Nothing is missing before the checkpoint, the head is there, and each intent is spent."""
+        last, count = self._db.execute("SELECT max(number), count(*) FROM entries").fetchone()
+        known = self._db.execute("SELECT hash FROM entries WHERE number = ?", (head[0],)).fetchone()
+        if last != count or (head[0] and (known is None or known[0] != head[1])):
+            raise self._tampered(f"it had {head[0]} entries and has {count} now, or others in their place")
+        unspent = "SELECT count(*) FROM entries LEFT JOIN spent ON entry = number WHERE kind = 'intent' AND entry IS NULL"
+        counts = "SELECT (SELECT count(*) FROM spent), (SELECT count(*) FROM entries WHERE kind = 'intent')"
+        spent, intents = self._db.execute(counts).fetchone()
+        if spent != intents or self._db.execute(unspent).fetchone()[0]:
+            raise self._tampered("the list of spent grants does not fit the intents")
+
+    def _snapshot(self) -> Snapshot:
+        head = os.pread(self._head_fd, 200, 0).decode("ascii", "replace")
+        return snapshot(self._db, head)
+
     def _insert(self, run_id: str, kind: str, body: Mapping[str, Any]) -> Entry:
-        last = self._db.execute("SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1").fetchone()
-        number, previous = (last[0] + 1, last[1]) if last else (1, GENESIS)
+        number, previous = self._last() or (0, GENESIS)
         text = canonical(dict(body)).decode()
-        plain = Entry(
-            number, instant(self._clock()), run_id, kind, decode(text.encode(), "the entry"), previous, ""
-        )
-        entry = Entry(**{**plain.__dict__, "hash": plain.computed()})
+        at, told = instant(self._clock()), decode(text.encode(), "the entry")
+        plain = Entry(number + 1, at, run_id, kind, told, previous, "")
+        entry = replace(plain, hash=plain.computed())
         self._db.execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)",
             (entry.number, entry.at, run_id, kind, text, previous, entry.hash),
         )
+        if self._pen is not None and (kind in SEALED or entry.number - self._sealed()[0] >= EVERY):
+            self._seal(self._pen, entry.number, entry.hash)
         return entry
+
+    def _last(self) -> tuple[int, str] | None:
+        row = self._db.execute("SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1").fetchone()
+        return (int(row[0]), str(row[1])) if row else None
+
+    def _sealed(self) -> tuple[int, str]:
+        """Number and digest of the newest checkpoint."""
+        row = self._db.execute(
+            "SELECT number, digest FROM checkpoints ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        return (int(row[0]), str(row[1])) if row else (0, GENESIS)
+
+    def _seal(self, pen: Pen, number: int, head: str) -> None:
+        said = Checkpoint(number=number, head=head, at=instant(self._clock()), previous=self._sealed()[1])
+        bundle, digest = pen.write(said)
+        self._db.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", (number, digest, bundle))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -230,14 +272,22 @@ class Journal:
         return int(number), told
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
-    return Entry(row[0], row[1], row[2], row[3], _body(row[4]), row[5], row[6])
-
-
-def _body(text: str) -> Mapping[str, Any]:
-    """A body that is no canonical JSON any more gets a hash that fits nothing."""
+def snapshot(db: sqlite3.Connection, head: str) -> Snapshot:
+    """A journal as one transaction sees it; `head` is what journal.head said before."""
+    db.execute("BEGIN")
     try:
-        value = decode(text.encode(), "the entry")
-    except GateError as fault:
-        return {"unreadable": str(fault)}
-    return value if isinstance(value, dict) else {"unreadable": text}
+        return Snapshot(
+            rows=db.execute(_ROWS + "ORDER BY number").fetchall(),
+            spent=[row[0] for row in db.execute("SELECT entry FROM spent")],
+            checkpoints=db.execute(
+                "SELECT number, digest, bundle FROM checkpoints ORDER BY number"
+            ).fetchall(),
+            head=head,
+        )
+    finally:
+        db.execute("ROLLBACK")
+
+
+def _text(data: bytes) -> str:
+    """Bytes that are no UTF-8 any more become a text whose hash fits nothing."""
+    return data.decode("utf-8", "replace")

@@ -29,7 +29,7 @@ from pydantic import JsonValue
 
 from policies.change import Destination, Digest, Grant, Phase, Word
 from policies.finding import Finding
-from tools.gate.journal import Entry
+from tools.gate.chain import Entry
 from tools.gate.words import DenialRecord, OpenedChange
 
 DISPATCH = "github.dispatch_workflow"

@@ -113,6 +113,7 @@ def run_record(room: Room, role: Role, asked: RunRef) -> RunRecord:
         phases=phases,
         denials=tuple(denial for denial, _ in ledger.denials),
         journal_head=ledger.head,
+        checkpoint=(room.journal.checkpoint() or "") if role is Role.PERSON else "",
         stopped=_standstill(room, asked.run_id),
     )
 

@@ -207,6 +207,10 @@ class RunRecord(Word):
     phases: tuple[PhaseRecord, ...]
     denials: tuple[DenialRecord, ...]
     journal_head: str = Field(description="hash of the last journal entry of this run")
+    checkpoint: str = Field(
+        default="",
+        description="for the person: a signed checkpoint over the journal as it is now, to be kept elsewhere",
+    )
     stopped: str = Field(default="", description="who stopped this run or all of them, and how to lift that")
 
 

@@ -73,6 +73,7 @@ def build(
         "report": crew.get("report")
         or (record.stopped if record else "")
         or _waits(record, str(run["run_id"])),
+        "journal": {"head": record.journal_head, "checkpoint": record.checkpoint} if record else None,
         "trace_id": run["trace_id"],
         "trace_path": str(run_dir / "trace.jsonl"),
         "graph": crew.get("graph", {"nodes": 0, "relationships": 0}),

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import CryptoSigner
 
 from policies.trust import Trust
 from tools import confine
@@ -58,6 +59,8 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]
     (folder / "keys/notary.pem").write_text(SECRET)
     (folder / "credentials/github.token").write_text(SECRET)
     (folder / "trust.json").write_bytes(Trust().canonical())
+    (folder / "keys/journal.pem").touch(mode=0o600)
+    (folder / "keys/journal.pem").write_bytes(CryptoSigner.generate_ed25519().private_bytes)
     ours, theirs = socket.socketpair()
     line, other = socket.socketpair()
     reader, writer = os.pipe()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.gate.journal import Journal, JournalFaultError, JournalTamperedError, _entry
+from tools.gate.chain import entry_of
+from tools.gate.journal import Journal, JournalFaultError, JournalTamperedError
 
 
 def clock() -> datetime:
@@ -72,7 +73,7 @@ def rewritten(number: int) -> Callable[[Path], None]:
         db = sqlite3.connect(folder / "journal.sqlite3")
         row = db.execute("SELECT * FROM entries WHERE number = ?", (number,)).fetchone()
         db.close()
-        other = replace(_entry(row), body={"n": 99})
+        other = replace(entry_of(row), body={"n": 99})
         change = "UPDATE entries SET body = ?, hash = ? WHERE number = ?"
         sql((change, ('{"n":99}', other.computed(), number)))(folder)
 
