@@ -211,6 +211,16 @@ def test_all_documents_are_judged_before_the_first_is_sent(
     assert kubernetes.calls == []
 
 
+def test_a_grant_of_another_verb_with_the_same_words_is_no_grant(world: World, github: Counting) -> None:
+    opened = world.open()
+    said = {"head": "a", "base": "main", "title": "t", "body": "b"}
+    change = world.change(opened, {}, [("github", "comment", said, ("previous_done",))])
+    world.desk.deposit(world.sign(change, {}))
+    given = {"owner": "acme", "repo": "platform", **said}
+    assert ask(world, "devops", "gh__create_pull_request", given)["refused"] == "no-grant"
+    assert (github.calls, world.all_effects()) == ([], 0)
+
+
 def test_a_sign_off_of_another_run_grants_nothing_here(world: World, kubernetes: Counting) -> None:
     _, objects = deployed(world)
     elsewhere = world.another(run_id="run-2")
