@@ -5,20 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from pydantic import JsonValue
 
-from policies.change import Content, Destination, Digest
+from policies import custody, signoff
+from policies.change import ChangeSet, Content, Destination, Digest
+from policies.profile import ApproverRole
+from policies.signoff import Signoff
+from policies.trust import Trust
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was deposited: the notary's bundle, other signers' bundles over the same payload, manifest and bytes."""
+    """What was deposited: the notary's bundle, other signers' bundles over the same payload, manifest and bytes.
+
+    What bytes and keys alone decide is decided once and remembered, for these bytes cannot change. What time, journal
+    and target decide is asked at each call, and a trust file that changed is asked anew.
+    """
 
     bundle: str
     manifest: bytes
     content: Content
     cosigned: Sequence[str] = ()
+    _read: dict[tuple[ApproverRole, ...], tuple[Trust, Signoff]] = field(
+        init=False, default_factory=dict, repr=False, compare=False
+    )
+    _whole: dict[Digest, ChangeSet] = field(init=False, default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "content", MappingProxyType(dict(self.content)))
+        object.__setattr__(self, "cosigned", tuple(self.cosigned))
+
+    def signoff(self, trust: Trust, roles: Sequence[ApproverRole]) -> Signoff:
+        """`policies.signoff.read` of these bundles. Raises a SignoffError."""
+        known = self._read.get(tuple(roles))
+        if known is None or known[0] != trust:
+            found = signoff.read(self.bundle, trust=trust, required_roles=roles, cosigned=self.cosigned)
+            known = self._read[tuple(roles)] = trust, found
+        return known[1]
+
+    def change(self, found: Signoff) -> ChangeSet:
+        """`policies.custody.whole` of this evidence under its own sign-off. Raises GateError."""
+        if found.digest not in self._whole:
+            self._whole[found.digest] = custody.whole(found, self.manifest, self.content)
+        return self._whole[found.digest]
 
 
 @dataclass(frozen=True)

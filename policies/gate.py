@@ -37,7 +37,6 @@ from policies.change import (
     canonical,
     digest_of,
 )
-from policies.custody import whole
 from policies.denials import (
     BaseMovedError,
     CallMismatchError,
@@ -58,7 +57,7 @@ from policies.evidence import Evidence, Facts, Issued
 from policies.profile import ApproverRole, Profile, scope_findings
 from policies.refusal import GateError
 from policies.request import SignedRequest
-from policies.signoff import Predicate, Signoff, verify
+from policies.signoff import Predicate, Signoff, in_force
 from policies.strict import decode
 from policies.trust import Trust, moment
 
@@ -146,14 +145,8 @@ class Gate:
     def _check(
         self, evidence: Evidence, facts: Facts, roles: Sequence[ApproverRole]
     ) -> tuple[Signoff, ChangeSet]:
-        signoff = verify(
-            evidence.bundle,
-            trust=self.trust,
-            now=facts.now,
-            required_roles=roles,
-            cosigned=evidence.cosigned,
-            revoked=facts.revoked,
-        )
+        signoff = evidence.signoff(self.trust, roles)
+        in_force(signoff, trust=self.trust, now=facts.now, revoked=facts.revoked)
         said = signoff.predicate
         if said.rehearsal != self.rehearsal or self.profile.rehearsal != self.rehearsal:
             kinds = [
@@ -169,7 +162,7 @@ class Gate:
                 f"signed off for key {said.requester[:12]}, asked by {asked.requester[:12]}."
             )
         _destination(said.destination, facts.destination)
-        return signoff, whole(signoff, evidence.manifest, evidence.content)
+        return signoff, evidence.change(signoff)
 
     def _under_this_profile(self, said: Predicate) -> None:
         if (said.profile, said.profile_digest) != (self.profile.name, self.profile.sha256()):

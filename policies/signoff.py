@@ -202,6 +202,14 @@ def verify(
     digest of a sign-off that no longer counts to the reason.
     """
     found = read(bundle, trust=trust, required_roles=required_roles, cosigned=cosigned)
+    in_force(found, trust=trust, now=now, revoked=revoked)
+    return found
+
+
+def in_force(
+    found: Signoff, *, trust: Trust, now: datetime, revoked: Mapping[str, str] | None = None
+) -> None:
+    """Steps 6 and 7, which the moment decides. Raises a SignoffError."""
     if now < moment(found.predicate.not_before) - SKEW:
         raise NotYetValidError(
             f"valid from {found.predicate.not_before}, and it is {now:%Y-%m-%dT%H:%M:%SZ}."
@@ -212,7 +220,6 @@ def verify(
         raise RevokedError(f"sign-off {found.digest[7:19]} is revoked in the trust file.")
     if revoked and found.digest in revoked:
         raise RevokedError(f"sign-off {found.digest[7:19]}: {revoked[found.digest]}.")
-    return found
 
 
 def read(

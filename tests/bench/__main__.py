@@ -139,6 +139,23 @@ def scan() -> None:
     )
 
 
+def gate() -> None:
+    sys.path.insert(0, str(ROOT))
+    from tests.bench import gate as gates
+
+    gated, bare = gates.read()
+    say(
+        "a read over a pipe, through the gate",
+        f"{gated:.2f} ms, from a bare MCP server {bare:.2f} ms (aim +1)",
+    )
+    for name, files, entries, run_id in gates.ROWS:
+        first, median, slow = gates.mutation(files, entries, run_id)
+        say(
+            f"gate's own work on a mutation, {name}",
+            f"{median:.2f} ms, p99 {slow:.1f}, first {first:.0f} (aim 2.5, p99 10)",
+        )
+
+
 def packages() -> None:
     for env in (".venv", ".venv-crew", ".venv-scanner", ".venv-dev"):
         site = next((ROOT / env / "lib").glob("python3*/site-packages"), None)
@@ -148,7 +165,7 @@ def packages() -> None:
             say(f"packages in {env}", f"{len(names)}, {size / 1e6:.0f} MB")
 
 
-PARTS = {"help": help_, "imports": imports, "packages": packages, "scan": scan, "run": run}
+PARTS = {"help": help_, "imports": imports, "packages": packages, "scan": scan, "gate": gate, "run": run}
 
 
 def main(chosen: list[str]) -> int:

@@ -126,14 +126,11 @@ def call_of(permit: Permit) -> Call:
     )
 
 
-def keep(room: Room, call: Call) -> Digest:
-    """Keep the call without its bytes, so that a later start can look for exactly its effect."""
-    digest = room.content.keep(call.model_copy(update={"content": {}}).canonical())
-    room.content.sync()
-    return digest
+def without_bytes(call: Call) -> dict[str, object]:
+    """The call as the intent keeps it, so that a later start can look for exactly its effect."""
+    return call.model_copy(update={"content": {}}).model_dump(mode="json")
 
 
 def kept_call(case: Case) -> Call:
-    """The call of the last intent. Raises JournalFaultError."""
-    call = Call.model_validate_json(case.room.content.read(case.spending.call))
-    return call.model_copy(update={"content": dict(case.room.evidence(case.kept).content)})
+    """The call of the last intent, with its bytes again. Raises JournalFaultError."""
+    return Call.model_validate({**case.spending.call, "content": case.room.evidence(case.kept).content})

@@ -64,7 +64,7 @@ class Spending:
 
     attempts: int = 0
     at: str = ""
-    call: Digest = ""
+    call: Mapping[str, Any] = field(default_factory=dict)
     through: str = ""
     open: bool = False
     effect: Mapping[str, Any] | None = None

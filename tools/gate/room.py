@@ -16,12 +16,12 @@ from policies import trust
 from policies.change import ChangeSet, Digest, canonical, digest_of
 from policies.gate import Evidence, Gate, Issued
 from policies.profile import Profile
-from policies.strict import parse
 from tools.gate.content import ContentStore
 from tools.gate.journal import Journal, JournalFaultError
 from tools.gate.ledger import Deposited, Ledger, Opened
 from tools.gate.limits import Meter
 from tools.gate.servers.guarded import GuardedServer
+from tools.gate.shelf import Shelf
 from tools.gate.stop import Books, Switch
 from tools.gate.targets import Targets
 from tools.tool import Role, ToolRefusedError
@@ -52,6 +52,7 @@ class Room:
     books: Books = field(init=False)
     switch: Switch = field(init=False)
     meter: Meter = field(init=False)
+    shelf: Shelf = field(init=False)
     _denied: list[None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -60,6 +61,7 @@ class Room:
             "books": books,
             "switch": Switch(books, self.run_id),
             "meter": Meter(self.profile.limits, self.clock),
+            "shelf": Shelf(self.content),
         }
         for name, value in own.items():
             object.__setattr__(self, name, value)  # what follows from the other fields of a frozen value
@@ -67,7 +69,7 @@ class Room:
     def with_targets(self, targets: Targets) -> Room:
         """The same room, books and meter with other ways to its targets."""
         other = replace(self, targets=targets)
-        for name in ("books", "switch", "meter"):
+        for name in ("books", "switch", "meter", "shelf"):
             object.__setattr__(other, name, getattr(self, name))
         return other
 
@@ -86,14 +88,11 @@ class Room:
 
     def evidence(self, kept: Deposited) -> Evidence:
         """The stored bytes of a sign-off, checked by digest. Raises JournalFaultError."""
-        manifest = self.content.read(kept.manifest)
-        change = parse(ChangeSet, manifest, "the stored manifest")
-        content = {a.digest: self.content.read(a.digest) for a in change.artifacts if a.operation != "delete"}
-        return Evidence(self.content.read(kept.bundle).decode(), manifest, content)
+        return self.shelf.evidence(kept)
 
     def change(self, kept: Deposited) -> ChangeSet:
         """The stored manifest. Raises JournalFaultError."""
-        return parse(ChangeSet, self.content.read(kept.manifest), "the stored manifest")
+        return self.shelf.change(kept)
 
     def deny(self, role: Role, tool: str, arguments: Mapping[str, Any], refusal: ToolRefusedError) -> None:
         """Write down a refused call; when even that is impossible, say so on stderr."""
@@ -117,8 +116,7 @@ class Room:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._wait_for(handle, what)
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, self.run_id.encode(), 0)
+            os.pwrite(handle, f"{self.run_id:100}".encode(), 0)
             yield
         finally:
             os.close(handle)  # the kernel gives the lock back, also when this process is killed
@@ -130,7 +128,7 @@ class Room:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if waited >= LOCK_PATIENCE:
-                    holder = os.pread(handle, 100, 0).decode("ascii", "replace") or "another run"
+                    holder = os.pread(handle, 100, 0).decode("ascii", "replace").strip() or "another run"
                     message = f"run {holder} has been at {what} for {waited:.0f} seconds."
                     raise ToolRefusedError(
                         "target-busy", message, "Wait until it ended, then submit again."

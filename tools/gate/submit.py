@@ -13,7 +13,7 @@ from policies.gate import Facts, Permit
 from policies.trust import moment
 from tools.gate import states, workflow
 from tools.gate.approval import PRECONDITION, Approvals
-from tools.gate.case import Case, call_of, case_of, keep, kept_call
+from tools.gate.case import Case, call_of, case_of, kept_call, without_bytes
 from tools.gate.journal import AlreadySpentError
 from tools.gate.limits import refuse_effect
 from tools.gate.plan import PlanOfRecord
@@ -94,7 +94,7 @@ class Submission:
             "grant": permit.grant.name,
             "effect_key": permit.effect_key,
             "arguments_digest": permit.grant.arguments_digest(),
-            "call": keep(self._room, call),
+            "call": without_bytes(call),
             "through": self._room.targets.through.get(permit.grant.name, ""),
         }
         self._room.switch.check()

@@ -31,11 +31,13 @@ def conclude(case: Case) -> None:
 def under_way(case: Case) -> bool:
     """Whether the run of an earlier grant has not ended. Raises ToolRefusedError when one failed."""
     for before in case.earlier():
-        if before.state == "waiting":
+        state = before.state
+        if state == "waiting":
             conclude(before)
-        if before.state == "waiting":
+            state = before.state
+        if state == "waiting":
             return True
-        if before.state == "failed":
+        if state == "failed":
             message = f"the workflow run of grant {before.grant.seq} did not succeed."
             advice = "Read its log, change what it complains of, and run again."
             raise ToolRefusedError("workflow-failed", message, advice)

@@ -152,7 +152,7 @@ def test_a_second_gate_on_the_same_folder_finds_the_grant_spent(world: World) ->
 def test_two_gates_in_the_same_moment_spend_one_attempt(world: World) -> None:
     signed = world.signed()
     other = world.another()
-    body = {"grant": "github.push_commit", "effect_key": "k", "arguments_digest": "d", "call": "c"}
+    body = {"grant": "github.push_commit", "effect_key": "k", "arguments_digest": "d", "call": {}}
     world.journal.spend("run-1", signed.signoff, 1, 1, body)
     with pytest.raises(Exception, match="another gate"):
         other.journal.spend("run-1", signed.signoff, 1, 1, body)
