@@ -28,6 +28,10 @@ sandbox = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(sandbox, name="sandbox")
+servers = typer.Typer(
+    help="Other people's MCP servers behind the gate.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(servers, name="servers")
 keys = typer.Typer(
     help="The keys that the gate trusts: notary, person, waiver, journal; real ones and the sandbox's apart.",
     no_args_is_help=True,
@@ -319,6 +323,31 @@ def audit_verify(
     document, text = auditing.verify(state_dir, checkpoint)
     answer(document, text, as_json=as_json)
     leave(0 if document["valid"] else 3)
+
+
+@servers.command("list")
+def servers_list(*, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Name each one, who pinned its tools, and why it is shut out if it is."""
+    from tools.launch import servers  # noqa: PLC0415
+
+    document, text = servers.listed(state_dir)
+    answer(document, text, as_json=as_json)
+
+
+@servers.command("pin")
+def servers_pin(
+    name: Annotated[str, typer.Argument(help="A server of countersign.toml.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="You have read what changed.")] = False,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Show what its tools are now against what was pinned, ask, and pin that; it lets a shut-out server in again."""
+    from tools.launch import servers  # noqa: PLC0415
+
+    document, text = servers.pin(name, yes=yes, state_dir=state_dir)
+    answer(document, text, as_json=as_json)
+    leave(0 if document["pinned"] else 3)
 
 
 @sandbox.command()

@@ -19,6 +19,9 @@ from tools.github.target import open_target as open_repository
 from tools.kubernetes.target import open_target as open_cluster
 from tools.settings import GateSettings, ServerSettings
 
+SERVERS = "servers"
+"""The folder, in the gate's own, of what is known of other people's servers."""
+
 
 def open_targets(told: GateSettings, before_write: Callable[[], None]) -> Targets:
     """Targets for what the settings name; nothing is called before it is asked. Raises TargetError.
@@ -41,7 +44,7 @@ def open_servers(
 
     `on_asked` is told server and method of each request that one made and that was refused.
     """
-    folder = state_dir / "servers"
+    folder = state_dir / SERVERS
     return {
         name: open_server(name, one, folder, clock, partial(on_asked, name)) for name, one in told.items()
     }

@@ -6,6 +6,8 @@ from policies.profile import ProfileFaultError
 from policies.trust import TrustFaultError
 from tools.environments import EnvironmentFaultError
 from tools.gate.journal import JournalFaultError
+from tools.gate.servers.adapter import AdapterFaultError
+from tools.gate.servers.pinning import PinFaultError
 from tools.launch.config import ConfigFaultError
 from tools.launch.goal_text import GoalFaultError
 from tools.notary.keys import KeyFaultError
@@ -14,9 +16,11 @@ from tools.tool import ToolRefusedError
 from tools.verbs import TargetError
 
 USAGE: tuple[type[Exception], ...] = (
+    AdapterFaultError,
     ConfigFaultError,
     GoalFaultError,
     KeyFaultError,
+    PinFaultError,
     ProfileFaultError,
     TrustFaultError,
 )
