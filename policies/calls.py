@@ -17,6 +17,7 @@ from policies.refusal import SignoffError
 from policies.strict import decode
 
 BRANCH_PREFIX = "countersign/"
+WORKFLOWS = ".github/workflows/"
 OBJECT_LIMIT = 1024 * 1024
 """Bytes of one Kubernetes object; etcd takes about as many."""
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -157,6 +158,31 @@ def _dispatch_workflow(case: Case) -> str | None:
         return "inputs do not carry the change_id"
     if repository is None or case.get("ref") not in {repository.base_branch, case.branch}:
         return "ref is neither the base branch nor this change's branch"
+    path = WORKFLOWS + str(case.get("workflow")).removeprefix(WORKFLOWS)
+    if not matches(case.profile.scope.paths, path):
+        return f"{path} is outside profile {case.profile.name}"
+    if case.expected_commit is None or inputs.get("commit") != case.expected_commit:
+        return "inputs.commit is not the commit that this run's publish phase produced"
+    return None if inputs.get("mode") == "plan" else _apply_plan_fault(case, inputs)
+
+
+def _apply_plan_fault(case: Case, inputs: Mapping[str, Any]) -> str | None:
+    """What is dispatched besides a plan applies the very plan of the dispatch before it, once that was judged."""
+    before = [g for g in case.change.grants[: case.grant.seq - 1] if g.name == case.grant.name]
+    planned = before[-1] if before else None
+    given = planned.arguments.get("inputs") if planned else None
+    if planned is None or not isinstance(given, Mapping) or given.get("mode") != "plan":
+        return "it applies, and the dispatch before it makes no plan"
+    if planned.arguments.get("workflow") != case.get("workflow"):
+        return "it applies what another workflow planned"
+    wanted = {
+        f"plan_{fact}": {"$receipt": {"seq": planned.seq, "fact": name}}
+        for fact, name in (("run_id", "run_id"), ("sha256", "plan_sha256"))
+    }
+    if {name: inputs.get(name) for name in wanted} != wanted:
+        return f"plan_run_id and plan_sha256 are not those of grant {planned.seq}'s receipt"
+    if not {"workflow_succeeded", "plan_of_record_clean"} <= set(case.grant.preconditions):
+        return "it does not wait for workflow_succeeded and plan_of_record_clean"
     return None
 
 

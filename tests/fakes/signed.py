@@ -112,7 +112,7 @@ def publish_grants() -> list[tuple[str, dict[str, Any]]]:
 
 
 def release_grants() -> list[tuple[str, dict[str, Any]]]:
-    inputs = {"change_id": CHANGE_ID, "mode": "plan"}
+    inputs = {"change_id": CHANGE_ID, "commit": COMMIT, "mode": "plan"}
     return [
         ("github.advance_base", {"branch": "main", "from": BASE, "to": COMMIT}),
         ("github.dispatch_workflow", {"workflow": "terraform.yml", "ref": "main", "inputs": inputs}),

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from policies.approval import ReviewedPull
-from policies.change import ClusterTarget, RepositoryTarget, Word
+from policies.change import ClusterTarget, RepositoryTarget, Word, digest_of
 from tools.gate.targets import WorkflowOutcome
 from tools.tool import Tool
 from tools.verbs import Call, Receipt, UnreachableError
 
+TREE, WORKFLOW = "7" * 40, ".github/workflows/terraform.yml"
 Faults = dict[str, Callable[[], None]]
 """`before` or `after` or `find` -> what to do at that point of the next call."""
 
@@ -94,18 +95,27 @@ class FakeRepository:
     )
     artifacts: dict[str, dict[str, bytes]] = field(default_factory=dict)
     full_name: str = "acme/platform"
+    workflow: dict[str, bytes] = field(default_factory=dict)
+    """Commit -> bytes of the one workflow; `name: terraform` at any other."""
     pull: ReviewedPull | None = None
     asked: int = 0
 
     def __post_init__(self) -> None:
         self.all = {
-            "github.push_commit": FakeVerb("github.push_commit", lambda call: {"commit": commit_of(call)}),
-            "github.open_pull_request": FakeVerb("github.open_pull_request", lambda _: {"number": 7}),
+            "github.push_commit": FakeVerb(
+                "github.push_commit", lambda call: {"commit": commit_of(call), "tree": TREE}
+            ),
+            "github.open_pull_request": FakeVerb(
+                "github.open_pull_request", lambda _: {"number": 7, "head_sha": self.pushed()}
+            ),
             "github.request_reviewers": FakeVerb("github.request_reviewers", lambda _: {}),
             "github.advance_base": FakeVerb(
-                "github.advance_base", lambda call: {"commit": call.arguments["to"]}
+                "github.advance_base", lambda call: {"commit": call.arguments["to"], "tree": TREE}
             ),
-            "github.dispatch_workflow": FakeVerb("github.dispatch_workflow", lambda _: {"run_id": 77}),
+            "github.dispatch_workflow": FakeVerb(
+                "github.dispatch_workflow",
+                lambda call: {"run_id": 77, "head_sha": call.arguments["inputs"]["commit"]},
+            ),
             "github.comment": FakeVerb("github.comment", lambda _: {"id": 5}),
         }
         self.reads = (
@@ -139,6 +149,12 @@ class FakeRepository:
 
     def workflow_outcome(self, run_id: int) -> WorkflowOutcome:
         return self.outcome
+
+    def pushed(self) -> str:
+        return str(list(self.all["github.push_commit"].effects.values())[-1]["commit"])
+
+    def file_digest(self, path: str, commit: str) -> str | None:
+        return digest_of(self.workflow.get(commit, b"name: terraform")) if path == WORKFLOW else None
 
     def reviewed(self, number: int) -> ReviewedPull:
         self.asked += 1

@@ -8,7 +8,7 @@ from policies.change import ChangeSet, Digest, Grant
 from policies.finding import Finding, RuleClass, Severity
 from policies.gate import Permit
 from policies.trust import moment
-from tools.gate import states
+from tools.gate import readback, states
 from tools.gate.ledger import Deposited, Ledger, Spending, State, destination_text
 from tools.gate.room import Room
 from tools.gate.words import GrantState
@@ -60,6 +60,14 @@ class Case:
             message = f"this gate has no {self.grant.name}."
             raise ToolRefusedError("no-such-verb", message, "Configure its target, then run again.")
         return verb
+
+    def read(self, call: Call) -> Receipt | None:
+        """Look for the effect of the call at the target, and at whether it is what was signed. Raises TargetError, JournalFaultError."""
+        receipt = self.verb().find(call)
+        if receipt is None or not receipt.matches:
+            return receipt
+        found = readback.difference(self.room, self.kept.signoff, call, receipt)
+        return receipt.model_copy(update={"matches": not found, "difference": found})
 
     def answer(self) -> GrantState:
         """For whoever submitted it."""

@@ -141,15 +141,31 @@ class Ledger:
         commit = self.published("github.push_commit", "commit")
         return None if commit is None else str(commit)
 
+    @property
+    def publication(self) -> Deposited | None:
+        """The publish sign-off whose commit was pushed and read back as signed."""
+        published = (kept for kept in self.live() if kept.phase is Phase.PUBLISH)
+        return next((kept for kept in published if self.receipt(kept.signoff, "github.push_commit")), None)
+
     def published(self, grant: str, fact: str) -> JsonValue:
-        """A fact of this run's publish phase that the gate read back as signed; None when there is none."""
-        for kept in self.live():
-            if kept.phase is Phase.PUBLISH:
-                for (owner, _), spent in sorted(self.spending.items()):
-                    effect = spent.effect
-                    if owner == kept.signoff and effect and effect["matches"] and effect["grant"] == grant:
-                        found: JsonValue = effect["facts"][fact]
-                        return found
+        """A fact of this run's publication that the gate read back as signed; None when there is none."""
+        kept = self.publication
+        return self.receipt(kept.signoff, grant).get(fact) if kept else None
+
+    def receipt(self, signoff: str, grant: str) -> Mapping[str, Any]:
+        """The facts of a sign-off's first such grant that was read back as signed; empty when there is none."""
+        for (owner, _), spent in sorted(self.spending.items()):
+            effect = spent.effect
+            if owner == signoff and effect and effect["matches"] and effect["grant"] == grant:
+                facts: Mapping[str, Any] = effect["facts"]
+                return facts
+        return {}
+
+    def judged(self, signoff: str, run_id: str) -> str | None:
+        """sha256 of the plan that the notary judged for that workflow run of a sign-off, or `rehearsed`; None without one."""
+        for (owner, _), spent in self.spending.items():
+            if owner == signoff and spent.plan and str(spent.facts.get("run_id")) == run_id:
+                return str(spent.facts["plan_sha256"])
         return None
 
     def and_then(self, entries: Iterable[Entry]) -> Ledger:

@@ -155,7 +155,7 @@ class Submission:
         if left > 0:
             # a request may still be under way at the target; a clock that went back must not make this long
             self._wait(min(left, SETTLING), heed=heed)
-        receipt = case.verb().find(kept_call(case))
+        receipt = case.read(kept_call(case))
         if receipt is None:
             case.wrote_never(spent.attempts, "read after an interruption: it never happened")
         else:
@@ -169,7 +169,7 @@ def _waiting(case: Case, detail: str) -> GrantState:
 def _before(case: Case, call: Call, attempt: int) -> Receipt | None:
     """Look before the call. When the target cannot be read, nothing was called and the grant stays free."""
     try:
-        return case.verb().find(call)
+        return case.read(call)
     except TargetError as fault:
         case.wrote_never(attempt, f"the target could not be read before the call: {fault}")
         raise
@@ -184,7 +184,7 @@ def _perform(case: Case, call: Call, attempt: int) -> None:
     except TargetError as fault:
         _after_fault(case, call, attempt, fault)
         return
-    receipt = case.verb().find(call)
+    receipt = case.read(call)
     if receipt is None:
         message = f"{case.grant.name} was accepted and cannot be read back."
         raise ToolRefusedError(
@@ -195,7 +195,7 @@ def _perform(case: Case, call: Call, attempt: int) -> None:
 
 def _after_stop(case: Case, call: Call, attempt: int, stop: StoppedError) -> NoReturn:
     """Stopped before the call or between two requests of it, all of which were answered: reading tells at once."""
-    receipt = case.verb().find(call)
+    receipt = case.read(call)
     if receipt is not None:
         case.wrote_effect(receipt, attempt, found=False)
     else:
@@ -205,7 +205,7 @@ def _after_stop(case: Case, call: Call, attempt: int, stop: StoppedError) -> NoR
 
 def _after_fault(case: Case, call: Call, attempt: int, fault: TargetError) -> None:
     """The call failed, or only its answer: reading tells. A fault of the reading itself leaves the intent open."""
-    receipt = case.verb().find(call)
+    receipt = case.read(call)
     if receipt is not None:
         case.wrote_effect(receipt, attempt, found=False)
     elif isinstance(fault, UnreachableError):

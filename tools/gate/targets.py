@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from policies.approval import ReviewedPull
-from policies.change import ClusterTarget, Content, Destination, RepositoryTarget, Word
+from policies.change import ClusterTarget, Content, Destination, Digest, RepositoryTarget, Word
 from tools.tool import Tool
 from tools.verbs import Verb, Way
 
@@ -43,6 +43,9 @@ class Repository(Protocol):
 
     def tree(self, commit: str) -> Content:
         """Path -> bytes of every regular file at that commit."""
+
+    def file_digest(self, path: str, commit: str) -> Digest | None:
+        """sha256 of a regular file's bytes at that commit; None when there is none."""
 
     def workflow_outcome(self, run_id: int) -> WorkflowOutcome:
         """How that run stands."""

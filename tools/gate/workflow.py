@@ -17,7 +17,7 @@ def conclude(case: Case) -> None:
     outcome = repository.workflow_outcome(int(run_id))
     if outcome.running:
         return
-    receipt = case.verb().find(kept_call(case))
+    receipt = case.read(kept_call(case))
     if receipt is None:
         message = f"workflow run {run_id} of grant {case.grant.seq} is not there any more."
         raise ToolRefusedError("workflow-unknown", message, "Look at the repository's runs.")

@@ -144,7 +144,14 @@ class AdvanceBase:
                 f"the base moved: {asked.branch} is at {tip or 'nothing'}, not at {asked.origin}: run again, "
                 "the change must be judged on the new base"
             )
-        return Receipt(verb=call.verb, facts={"branch": asked.branch, "commit": asked.to})
+        commit = self._repository.commit(asked.to)
+        single = [parent.sha for parent in commit.parents] == [asked.origin]
+        return Receipt(
+            verb=call.verb,
+            facts={"branch": asked.branch, "commit": asked.to, "tree": commit.tree.sha},
+            matches=single,
+            difference="" if single else f"{asked.to} is no single commit on {asked.origin}",
+        )
 
     def perform(self, call: Call) -> None:
         """Raises TargetError; ConflictError when this is no fast forward any more."""

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 
 from policies.approval import ReviewedPull
-from policies.change import Content, RepositoryTarget
+from policies.change import Content, Digest, RepositoryTarget, digest_of
 from tools.gate.targets import WorkflowOutcome
 from tools.github.client import connect
 from tools.github.pulls import Pulls
 from tools.github.reading import reads
-from tools.github.repository import LiveRepository
+from tools.github.repository import MOST_BYTES, LiveRepository
 from tools.github.runs import PlanOfRecord, Runs
 from tools.github.verbs import verbs
 from tools.github.ways import ways
@@ -60,6 +60,12 @@ class GitHubTarget:
     def tree(self, commit: str) -> Content:
         """Path -> bytes of every regular file at that commit. Raises TargetError."""
         return self._repository.tree(commit)
+
+    def file_digest(self, path: str, commit: str) -> Digest | None:
+        """sha256 of a regular file's bytes at that commit; None when there is none. Raises TargetError."""
+        if path not in self._repository.entries(commit):
+            return None
+        return digest_of(self._repository.file(path, commit, MOST_BYTES))
 
     def workflow_outcome(self, run_id: int) -> WorkflowOutcome:
         """How that run stands. Raises TargetError."""

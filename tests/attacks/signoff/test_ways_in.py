@@ -17,6 +17,7 @@ from tests.fakes.signed import (
     BASE,
     CHANGE_ID,
     CLUSTER,
+    COMMIT,
     DEFAULT,
     FILES,
     NOW,
@@ -451,9 +452,29 @@ def test_the_base_is_advanced_only_to_the_published_commit(case: Case) -> None:
     assert no.value.name == "call-mismatch"
 
 
+PLAN = {"change_id": CHANGE_ID, "commit": COMMIT, "mode": "plan"}
+OF_PLAN = {
+    "plan_run_id": {"$receipt": {"seq": 1, "fact": "run_id"}},
+    "plan_sha256": {"$receipt": {"seq": 1, "fact": "plan_sha256"}},
+}
+JUDGED = ("previous_done", "workflow_succeeded", "plan_of_record_clean")
+
+
 def dispatched(**edits: Any) -> Case:
-    call = {"workflow": "terraform.yml", "ref": "main", "inputs": {"change_id": CHANGE_ID}, **edits}
+    call = {"workflow": "terraform.yml", "ref": "main", "inputs": PLAN, **edits}
     return Case.of(change_of(release().phase, {}, [("github.dispatch_workflow", call)]), {})
+
+
+def applied(
+    inputs: dict[str, Any] | None = None, before: tuple[str, ...] = JUDGED, planned: Any = PLAN, **edits: Any
+) -> Case:
+    """The second grant applies what the first planned; everything that it waits for is met."""
+    plan = {"workflow": "terraform.yml", "ref": "main", "inputs": planned}
+    apply = plan | {"inputs": {**PLAN, "mode": "apply", **OF_PLAN, **(inputs or {})}} | edits
+    change = change_of(release().phase, {}, [("github.dispatch_workflow", call) for call in (plan, apply)])
+    grants = (change.grants[0], change.grants[1].model_copy(update={"preconditions": before}))
+    facts = {"satisfied": frozenset(JUDGED), "receipts": {1: {"run_id": "7", "plan_sha256": "ab"}}}
+    return Case.of(change.model_copy(update={"grants": grants}), {}).but(seq=2).when(**facts)
 
 
 def test_a_dispatch_carries_the_change_and_runs_on_its_base() -> None:
@@ -461,11 +482,47 @@ def test_a_dispatch_carries_the_change_and_runs_on_its_base() -> None:
     for case in (
         dispatched(inputs={}),
         dispatched(inputs={"change_id": "cs-ffffffffffffffff"}),
+        dispatched(inputs=PLAN | {"change_id": "cs-ffffffffffffffff"}),
         dispatched(ref="production"),
+        dispatched(inputs=PLAN | {"commit": "3" * 40}),
+        dispatched(inputs={k: v for k, v in PLAN.items() if k != "commit"}),
+        dispatched().when(expected_commit=None),
+        dispatched(workflow="destroy.yml"),
+        dispatched(workflow=".github/workflows/destroy.yml"),
+        dispatched(inputs=PLAN | {"mode": "apply"}),
     ):
         with pytest.raises(GateError) as no:
             case.ask()
         assert no.value.name == "call-mismatch"
+
+
+APPLIES: dict[str, dict[str, Any]] = {
+    "without waiting for the judgement": {"before": ("previous_done", "workflow_succeeded")},
+    "without waiting for the run": {"before": ("previous_done", "plan_of_record_clean")},
+    "the plan of another run": {"inputs": {"plan_run_id": "8"}},
+    "another plan": {"inputs": {"plan_sha256": "cd"}},
+    "no plan": {"inputs": {"plan_sha256": ""}},
+    "another fact for the plan": {"inputs": {"plan_sha256": {"$receipt": {"seq": 1, "fact": "run_id"}}}},
+    "what another workflow planned": {"workflow": ".github/workflows/terraform.yml"},
+    "another commit": {"inputs": {"commit": "3" * 40}},
+    "in a mode that nobody knows": {"inputs": {"mode": "destroy", "plan_run_id": "8"}},
+    "after no plan": {"planned": PLAN | {"mode": "apply"}},
+}
+
+
+def test_the_apply_names_the_judged_plan_of_the_dispatch_before_it() -> None:
+    assert applied().ask().arguments["inputs"] == PLAN | {
+        "mode": "apply",
+        "plan_run_id": "7",
+        "plan_sha256": "ab",
+    }
+
+
+@pytest.mark.parametrize("what", APPLIES)
+def test_an_apply_of_anything_else_is_not_admitted(what: str) -> None:
+    with pytest.raises(GateError) as no:
+        applied(**APPLIES[what]).ask()
+    assert no.value.name == "call-mismatch"
 
 
 def deployed(body: Any) -> Case:

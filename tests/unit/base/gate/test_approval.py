@@ -15,6 +15,7 @@ from policies.change import Phase
 from policies.refusal import GateError
 from policies.trust import Trust
 from tests.fakes.gate import World, trusted
+from tests.fakes.targets import TREE
 from tools.gate import states
 from tools.gate.approval import Approvals, hint_file
 from tools.gate.words import AwaitReview, RunRef
@@ -84,7 +85,7 @@ def test_who_asked_for_the_change_does_not_approve_it_and_nobody_left_is_no() ->
 def world(tmp_path: Path) -> World:
     """A run that has published commit HEAD as pull request 7, under a profile that asks for a reviewer."""
     world = World(tmp_path / "gate", asks=REVIEWER)
-    world.push().facts = lambda _: {"commit": HEAD}
+    world.push().facts = lambda _: {"commit": HEAD, "tree": TREE}
     publish(world)
     world.repository.pull = PULL
     return world
@@ -207,7 +208,7 @@ def test_the_owner_of_the_key_that_asked_does_not_approve(tmp_path: Path) -> Non
     world = World(tmp_path / "gate", asks=REVIEWER, person=asker)
     mine = trusted(asker, rehearsal=True, roles=("person",)).model_copy(update={"owner": "Platform-Lead"})
     world.trust(Trust(keys=(trusted(world.signer, rehearsal=True), mine)))
-    world.push().facts = lambda _: {"commit": HEAD}
+    world.push().facts = lambda _: {"commit": HEAD, "tree": TREE}
     publish(world)
     approve(world)
     assert Approvals(world.room).wait(AwaitReview()).state == "waiting"

@@ -26,6 +26,7 @@ from tools.tool import ToolRefusedError
 FILE = b"the plan file"
 SHA = hashlib.sha256(FILE).hexdigest()
 PLAN = {"plan.json": b'{"resource_changes":[]}', "plan.sha256": f"{SHA}  tfplan\n".encode(), "tfplan": FILE}
+FACTS = {"run_id": "run_id", "sha256": "plan_sha256"}
 ENDED = WorkflowOutcome(run_id=77, running=False, succeeded=True)
 DESTROYS = Finding(
     rule="plan/destroy", rule_class=RuleClass.STATE, severity=Severity.HIGH, engine="plan", path="plan.json",
@@ -72,18 +73,19 @@ def world(tmp_path: Path) -> World:
 
 def release(world: World) -> str:
     """Dispatch the plan, then the apply of that very plan."""
-    opened = world.open(Phase.RELEASE)
+    commit, opened = world.published(), world.open(Phase.RELEASE)
 
     def dispatch(**inputs: Any) -> dict[str, Any]:
         return {
             "workflow": "terraform.yml",
             "ref": "main",
-            "inputs": {"change_id": opened.change_id, **inputs},
+            "inputs": {"change_id": opened.change_id, "commit": commit, **inputs},
         }
 
-    apply = dispatch(plan={"$receipt": {"seq": 1, "fact": "plan_sha256"}})
+    plan = {f"plan_{name}": {"$receipt": {"seq": 1, "fact": fact}} for name, fact in FACTS.items()}
+    apply = dispatch(mode="apply", **plan)
     grants = [
-        ("github", "dispatch_workflow", dispatch(), ("previous_done",)),
+        ("github", "dispatch_workflow", dispatch(mode="plan"), ("previous_done",)),
         (
             "github",
             "dispatch_workflow",
@@ -111,7 +113,7 @@ def test_the_apply_waits_for_the_plan_and_names_that_very_plan(world: World) -> 
     asked = world.judge.asked
     assert [(a.plan_sha256, a.plan) for a in asked] == [("sha256:" + SHA, json.loads(PLAN["plan.json"]))]
     applied = world.repository.all["github.dispatch_workflow"].performed[1]
-    assert applied.arguments["inputs"]["plan"] == SHA
+    assert applied.arguments["inputs"]["plan_sha256"] == SHA
     assert states.signoff_state(world.room, world.room.ledger(), signoff).state == "spent"
 
 
@@ -233,7 +235,7 @@ def test_a_rehearsed_workflow_has_no_plan_and_says_so(world: World) -> None:
     world.repository.outcome = WorkflowOutcome(run_id=77, running=False, succeeded=True, rehearsed=True)
     assert world.submit(signoff, 2).state == "done"
     assert (
-        world.repository.all["github.dispatch_workflow"].performed[1].arguments["inputs"]["plan"]
+        world.repository.all["github.dispatch_workflow"].performed[1].arguments["inputs"]["plan_sha256"]
         == "rehearsed"
     )
 

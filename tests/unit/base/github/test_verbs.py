@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from policies.change import Destination
+from policies.change import Destination, digest_of
 from tests.fakes.rehearsal_github import Served, call, push_arguments, served
 from tools.github.client import Client, connect
 from tools.github.pulls import Pulls
@@ -282,9 +282,31 @@ def test_the_base_moves_once_and_what_follows_does_not_hide_it(hub: Served) -> N
     verb.perform(asked)
     receipt = verb.find(asked)
     assert receipt is not None
-    assert receipt.facts == {"branch": "main", "commit": hub.tip(BRANCH)}
+    signed = hub.github.hub.git.commit(hub.tip(BRANCH)).tree
+    assert receipt.facts == {"branch": "main", "commit": hub.tip(BRANCH), "tree": signed}
     hub.commit({"later": "x"})
     assert verb.find(asked) is not None
+
+
+def test_a_base_with_more_than_the_signed_commit_before_it_is_told_apart(hub: Served) -> None:
+    base = hub.tip()
+    hub.commit({"1": "x"}, branch="two")
+    second = hub.commit({"2": "x"}, branch="two")
+    hub.ask("PATCH", "/git/refs/heads/main", {"sha": second, "force": False})
+    receipt = hub.target.verbs()[ADVANCE].find(advance(hub, base, second))
+    assert receipt is not None
+    assert (receipt.matches, receipt.difference) == (False, f"{second} is no single commit on {base}")
+
+
+def test_a_file_is_known_by_its_digest_at_a_commit(hub: Served) -> None:
+    commit = hub.commit({".github/workflows/terraform.yml": "name: x\n"})
+    assert hub.target.file_digest(".github/workflows/terraform.yml", commit) == digest_of(b"name: x\n")
+    assert (
+        hub.target.file_digest(
+            ".github/workflows/terraform.yml", hub.github.hub.git.commit(commit).parents[0]
+        )
+        is None
+    )
 
 
 def test_a_base_that_somebody_else_moved_stays(hub: Served) -> None:

@@ -184,7 +184,8 @@ def test_what_the_gate_would_refuse_is_never_signed(tmp_path: Path) -> None:
     world = World(tmp_path / "state", change=change, files={})
     assert world.judge().clean
     world.gate.issued = issued_for(change, expected_commit="3" * 40)
-    assert [f.rule for f in world.judge().blocking] == ["scope/call"]
+    # both calls of the release name the published commit
+    assert [f.rule for f in world.judge().blocking] == ["scope/call"] * 2
     assert refused(world.sign) == "not-clean"
 
 
