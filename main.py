@@ -44,6 +44,12 @@ audit = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(audit, name="audit")
+bearer = typer.Typer(
+    help="Who may speak to `serve gate --http`, and as which role.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(bearer, name="bearer")
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 StateDir = Annotated[
@@ -225,17 +231,82 @@ def init(
 
 @app.command()
 def serve(
-    name: Annotated[str, typer.Argument(help="github, kubernetes or internal.")],
+    name: Annotated[str, typer.Argument(help="gate, github, kubernetes or internal.")],
     *,
     http: Annotated[
         int | None, typer.Option(help="Streamable HTTP on this loopback port instead of stdio.")
     ] = None,
+    role: Annotated[
+        str, typer.Option(help="gate over stdio: whose tools. Over HTTP the bearer says it.")
+    ] = "devops",
+    separate_user: Annotated[
+        bool, typer.Option("--separate-user", help="gate over HTTP: turn away processes of this very user.")
+    ] = False,
+    profile: Profile = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Serve one MCP server by itself: read tools only, for any MCP client."""
+    """Serve one MCP server to any MCP client: the gate with propose_change, or another one's read tools."""
     from tools.launch import serving  # noqa: PLC0415
 
-    leave(serving.serve(name, http, state_dir))
+    leave(serving.serve(name, http, profile, state_dir, role=role, separate_user=separate_user, say=say))
+
+
+@app.command()
+def request(
+    goal: Annotated[
+        str, typer.Argument(help="What agents behind `serve gate` may work on, in exactly these words.")
+    ],
+    *,
+    profile: Profile = None,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Sign a goal with your key for agents behind `serve gate`; the sandbox needs none."""
+    from tools.launch import goals  # noqa: PLC0415
+
+    document, text = goals.sign_goal(goal, profile, state_dir)
+    answer(document, text, as_json=as_json)
+
+
+@bearer.command("make")
+def bearer_make(
+    role: Annotated[str, typer.Argument(help="planner, devops, security, sre, person, notary or gate.")],
+    *,
+    name: Annotated[str | None, typer.Option(help="The client's name. Default: the role.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Take the token from this file, or write a new one into it.")
+    ] = None,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Make a bearer for one client of `serve gate --http`. The token is shown once; only its digest is kept."""
+    from tools.launch import serving  # noqa: PLC0415
+
+    document, text = serving.bearer_make(role, name, file, state_dir)
+    answer(document, text, as_json=as_json)
+
+
+@bearer.command("list")
+def bearer_list(*, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """List the bearers: name, role, since when."""
+    from tools.launch import serving  # noqa: PLC0415
+
+    document, text = serving.bearer_list(state_dir)
+    answer(document, text, as_json=as_json)
+
+
+@bearer.command("revoke")
+def bearer_revoke(
+    name: Annotated[str, typer.Argument(help="As `bearer list` shows it.")],
+    *,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Forget a bearer; its next request is turned away."""
+    from tools.launch import serving  # noqa: PLC0415
+
+    document, text = serving.bearer_revoke(name, state_dir)
+    answer(document, text, as_json=as_json)
 
 
 @keys.command("init")

@@ -9,33 +9,18 @@ every published object by itself, with the change's annotation.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
-from pydantic import JsonValue
 
 from crew.goal import Body, Drafting, Files
 from crew.rendering import Renderer
-from policies import approval
-from policies.change import (
-    CHANGE_ANNOTATION,
-    Artifact,
-    ChangeSet,
-    Grant,
-    Operation,
-    Phase,
-    RepositoryTarget,
-    canonical,
-    digest_of,
-)
+from policies import grants
+from policies.change import Artifact, ChangeSet, Grant, Operation, Phase, RepositoryTarget, digest_of
 from policies.profile import Profile
 from tools.gate.words import OpenedChange
 
-AUTHOR: Mapping[str, JsonValue] = {"name": "Countersign", "email": "countersign@users.noreply.github.com"}
-WORKFLOW = "terraform.yml"
-_ORDER = ("Namespace", "ServiceAccount", "NetworkPolicy", "Service", "ConfigMap", "Deployment",
-          "PodDisruptionBudget", "HorizontalPodAutoscaler", "AppProject", "Application")  # fmt: skip
 _MANIFESTS = ("manifests/", "apps/", "objects/")
 Object = dict[str, Any]
 
@@ -51,7 +36,7 @@ def namespaces(drafting: Drafting, renderer: Renderer) -> tuple[str, ...]:
     found = {
         n
         for o in _published_objects(drafting)
-        for n in (_namespace(o), _name(o) if o["kind"] == "Namespace" else "")
+        for n in (grants.namespace_of(o), grants.name_of(o) if o["kind"] == "Namespace" else "")
     }
     for step in renderer.gitops(drafting.phase.steps):
         found.add(str(renderer.parameters(step).values["argocd_namespace"]))
@@ -69,7 +54,8 @@ def sources(drafting: Drafting, opened: OpenedChange, renderer: Renderer) -> Fil
         objects = _objects(renderer.files(steps, Phase.DEPLOY, opened, _commit(drafting)))
     else:
         objects = _published_objects(drafting)
-    return dict(_object_file(found, opened.change_id) for found in objects)
+    signed = (grants.object_file(found, opened.change_id) for found in objects)
+    return {path: data.decode() for path, data in signed}
 
 
 def changeset(draft: Body, drafting: Drafting, profile: Profile) -> ChangeSet:
@@ -82,7 +68,6 @@ def changeset(draft: Body, drafting: Drafting, profile: Profile) -> ChangeSet:
         )
         for path, text in sorted(draft.content.items())
     )
-    make = {Phase.PUBLISH: _publish, Phase.RELEASE: _release, Phase.DEPLOY: _deploy}[drafting.phase.phase]
     opened = draft.opened
     return ChangeSet(
         change_id=opened.change_id,
@@ -93,124 +78,32 @@ def changeset(draft: Body, drafting: Drafting, profile: Profile) -> ChangeSet:
         artifacts=artifacts,
         destination=opened.destination,
         grants=tuple(
-            _after_approval(grant, opened.phase, profile)
-            for grant in make(draft, drafting, artifacts, profile.reviewers)
+            grants.after_approval(grant, opened.phase, profile)
+            for grant in _grants(draft, drafting, artifacts, profile.reviewers)
         ),
     )
 
 
-def _after_approval(grant: Grant, phase: Phase, profile: Profile) -> Grant:
-    """The grant, waiting for the review where the profile wants one."""
-    if not approval.needed(profile, phase, grant.name):
-        return grant
-    return grant.model_copy(update={"preconditions": (*grant.preconditions, "review_approved")})
-
-
-def _publish(
+def _grants(
     draft: Body, drafting: Drafting, artifacts: tuple[Artifact, ...], reviewers: tuple[str, ...]
 ) -> Iterator[Grant]:
-    repository, change_id = _repository(draft.opened), draft.opened.change_id
-    branch = f"countersign/{change_id}"
-    trailer = f"Countersign-Change: {change_id}"
-    files: list[JsonValue] = [
-        {"path": a.path, "operation": a.operation.value, "mode": a.mode, "file": {"$artifact": a.path}}
-        for a in artifacts
-    ]
-    arguments: dict[str, JsonValue] = {
-        "branch": branch,
-        "base_commit": repository.base_commit,
-        "message": f"{draft.title}\n\n{trailer}\n",
-        "author": dict(AUTHOR),
-        "date": draft.at,
-        "files": files,
-    }
-    yield Grant(
-        seq=1, server="github", verb="push_commit", arguments=arguments, effect_key=f"branch {branch}"
-    )
-    request: dict[str, JsonValue] = {
-        "head": branch, "base": repository.base_branch, "title": draft.title, "body": _body(draft, drafting, artifacts, trailer)
-    }  # fmt: skip
-    key = f"pull request for {branch}"
-    yield Grant(seq=2, server="github", verb="open_pull_request", arguments=request, effect_key=key)
-    if reviewers:
-        asked: dict[str, JsonValue] = {
-            "number": {"$receipt": {"seq": 2, "fact": "number"}},
-            "reviewers": [r for r in reviewers if "/" not in r],
-            "team_reviewers": [r.partition("/")[2] for r in reviewers if "/" in r],
-        }
-        key = f"reviewers of the pull request for {branch}"
-        yield Grant(seq=3, server="github", verb="request_reviewers", arguments=asked, effect_key=key)
-
-
-def _body(draft: Body, drafting: Drafting, artifacts: tuple[Artifact, ...], trailer: str) -> str:
-    listed = "\n".join(f"- `{a.path}` {a.operation.value} {a.digest}" for a in artifacts)
-    goal = "\n".join(f"> {line}" for line in drafting.goal.text.splitlines())
-    return f"{goal}\n\n{draft.summary}\n\nSigned files:\n\n{listed}\n\n{trailer}\n"
-
-
-def _release(
-    draft: Body, drafting: Drafting, _artifacts: tuple[Artifact, ...], _reviewers: tuple[str, ...]
-) -> Iterator[Grant]:
-    repository, commit, change_id = _repository(draft.opened), _commit(drafting), draft.opened.change_id
-    moved: dict[str, JsonValue] = {
-        "branch": repository.base_branch,
-        "from": repository.base_commit,
-        "to": commit,
-    }
-    key = f"{repository.base_branch} at {commit}"
-    yield Grant(seq=1, server="github", verb="advance_base", arguments=moved, effect_key=key)
-
-    def dispatch(mode: str, run_id: JsonValue, sha256: JsonValue) -> dict[str, JsonValue]:
-        inputs: dict[str, JsonValue] = {
-            "change_id": change_id, "commit": commit, "mode": mode, "plan_run_id": run_id, "plan_sha256": sha256
-        }  # fmt: skip
-        return {"workflow": WORKFLOW, "ref": repository.base_branch, "inputs": inputs}
-
-    yield Grant(
-        seq=2,
-        server="github",
-        verb="dispatch_workflow",
-        arguments=dispatch("plan", "", ""),
-        effect_key=f"workflow {WORKFLOW} plan for {change_id}",
-    )
-    of_plan: list[JsonValue] = [{"$receipt": {"seq": 2, "fact": fact}} for fact in ("run_id", "plan_sha256")]
-    yield Grant(
-        seq=3,
-        server="github",
-        verb="dispatch_workflow",
-        arguments=dispatch("apply", of_plan[0], of_plan[1]),
-        effect_key=f"workflow {WORKFLOW} apply for {change_id}",
-        preconditions=("previous_done", "workflow_succeeded", "plan_of_record_clean"),
-    )
-
-
-def _deploy(
-    draft: Body, drafting: Drafting, artifacts: tuple[Artifact, ...], _reviewers: tuple[str, ...]
-) -> Iterator[Grant]:
-    objects = {a.path: json.loads(draft.content[a.path]) for a in artifacts}
-    ordered = sorted(objects.items(), key=lambda item: (_rank(item[1]), item[0]))
-    seq = 0
-    for seq, (path, found) in enumerate(ordered, 1):
-        place = "/".join(part for part in (_namespace(found), _name(found)) if part)
-        yield Grant(
-            seq=seq,
-            server="kubernetes",
-            verb="apply",
-            arguments={"object": {"$artifact": path}, "namespace": _namespace(found) or None},
-            effect_key=f"{found['apiVersion']} {found['kind']} {place}",
+    change_id, phase = draft.opened.change_id, drafting.phase.phase
+    if phase is Phase.PUBLISH:
+        return grants.publish(
+            change_id,
+            _repository(draft.opened),
+            artifacts,
+            title=draft.title,
+            goal=drafting.goal.text,
+            summary=draft.summary,
+            date=draft.at,
+            reviewers=reviewers,
         )
-    for found in objects.values():
-        if found["kind"] == "Application":
-            seq, commit = seq + 1, _commit(drafting)
-            called: dict[str, JsonValue] = {
-                "namespace": _namespace(found),
-                "name": _name(found),
-                "revision": commit,
-            }
-            key = f"sync of {_namespace(found)}/{_name(found)} at {commit}"
-            yield Grant(
-                seq=seq, server="kubernetes", verb="sync_application", arguments=called, effect_key=key
-            )
+    if phase is Phase.RELEASE:
+        return grants.release(change_id, _repository(draft.opened), _commit(drafting))
+    objects = {a.path: json.loads(draft.content[a.path]) for a in artifacts}
+    synced = any(found["kind"] == "Application" for found in objects.values())
+    return grants.deploy(objects, _commit(drafting) if synced else None)
 
 
 def _repository(opened: OpenedChange) -> RepositoryTarget:
@@ -239,23 +132,3 @@ def _objects(files: Files) -> list[Object]:
         for found in yaml.safe_load_all(text)
         if isinstance(found, dict)
     ]
-
-
-def _object_file(found: Object, change_id: str) -> tuple[str, str]:
-    metadata = dict(found.get("metadata") or {})
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), CHANGE_ANNOTATION: change_id}
-    path = f"objects/{str(found['kind']).lower()}-{metadata['name']}.json"
-    return path, canonical({**found, "metadata": metadata}).decode()
-
-
-def _rank(found: Object) -> int:
-    kind = str(found["kind"])
-    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
-
-
-def _name(found: Object) -> str:
-    return str(found["metadata"]["name"])
-
-
-def _namespace(found: Object) -> str:
-    return str(found["metadata"].get("namespace") or "")

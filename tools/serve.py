@@ -94,11 +94,11 @@ class Mount:
         about = {names.MCP_METHOD: names.MCP_CALL, names.TOOL_NAME: name[:100], names.ROLE: str(self.role)}
         with spans.span(f"{names.MCP_CALL} {self.server}", about) as span:
             try:
-                return _answer(await self._called(name, arguments))
+                return answered((await self._called(name, arguments)).model_dump(mode="json"))
             except ToolRefusedError as refusal:
                 span.set_attribute(names.DENIAL, refusal.name)
                 self.on_refusal(name, arguments, refusal)
-                return _refused(refusal)
+                return refused(refusal)
 
     async def _called(self, name: str, arguments: dict[str, Any]) -> Word:
         tool = self.tools.get(name)
@@ -152,15 +152,16 @@ def _parsed(tool: Tool, arguments: dict[str, Any]) -> Word:
         raise ToolRefusedError("arguments-refused", where, advice) from None
 
 
-def _answer(result: Word) -> dict[str, Any]:
-    structured = result.model_dump(mode="json")
+def answered(structured: dict[str, Any]) -> dict[str, Any]:
+    """A CallToolResult in wire form; a long one is not said twice."""
     text = json.dumps(structured, ensure_ascii=False)
     if len(text) > _TEXT_LIMIT:
         text = f"{len(text)} characters: read the structured content"
     return {"content": [{"type": "text", "text": text}], "structuredContent": structured, "isError": False}
 
 
-def _refused(refusal: ToolRefusedError) -> dict[str, Any]:
+def refused(refusal: ToolRefusedError) -> dict[str, Any]:
+    """A refusal as a CallToolResult in wire form."""
     structured = {"refused": refusal.name, "message": refusal.message, "advice": refusal.advice}
     return {
         "content": [{"type": "text", "text": str(refusal)}],

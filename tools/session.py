@@ -100,16 +100,20 @@ class Session:
 
     async def tools(self) -> list[ToolView]:
         """What the server grants this pipe's role. Raises SessionLostError, SessionTimeoutError."""
+        listed = await self.listed()
+        return [ToolView(t["name"], t.get("description", ""), t["inputSchema"]) for t in listed]
+
+    async def listed(self) -> list[dict[str, Any]]:
+        """The same as it came. Raises SessionLostError, SessionTimeoutError."""
         try:
             with anyio.fail_after(_OPENING):
-                listed = await dialect.list_tools(self._client)
+                return await dialect.list_tools(self._client)
         except TimeoutError:
             raise SessionTimeoutError(
                 f"{self._name} did not list its tools within {_OPENING:.0f} seconds"
             ) from None
         except (anyio.ClosedResourceError, anyio.BrokenResourceError, dialect.RemoteError) as fault:
             raise self._lost("tools/list") from fault
-        return [ToolView(t["name"], t.get("description", ""), t["inputSchema"]) for t in listed]
 
     def _lost(self, tool: str) -> SessionLostError:
         return SessionLostError(
@@ -148,7 +152,7 @@ async def open_session(fd: int, *, name: str) -> AsyncIterator[Session]:
             await _opened(client, name)
             yield Session(client, name)
     except BaseExceptionGroup as group:  # the SDK's task groups wrap whatever the caller's block raises
-        raise _alone(group) from None
+        raise alone(group) from None
 
 
 async def _opened(client: ClientSession, name: str) -> None:
@@ -163,7 +167,8 @@ async def _opened(client: ClientSession, name: str) -> None:
         raise SessionLostError(f"{name} ended before it answered: its own output says why") from fault
 
 
-def _alone(fault: BaseException) -> BaseException:
+def alone(fault: BaseException) -> BaseException:
+    """What a group of one wraps, however deep."""
     while isinstance(fault, BaseExceptionGroup) and len(fault.exceptions) == 1:
         fault = fault.exceptions[0]
     return fault

@@ -11,7 +11,7 @@ from typing import Any
 from policies.approval import ReviewedPull
 from policies.change import ClusterTarget, RepositoryTarget, Word, digest_of
 from tools.gate.targets import WorkflowOutcome
-from tools.tool import Tool
+from tools.tool import Nothing, Tool
 from tools.verbs import Call, Receipt, UnreachableError
 
 TREE, WORKFLOW = "7" * 40, ".github/workflows/terraform.yml"
@@ -25,6 +25,11 @@ class Path(Word):
 
 class Text(Word):
     text: str
+
+
+class Listing(Word):
+    paths: tuple[str, ...]
+    commit: str
 
 
 @dataclass
@@ -125,6 +130,13 @@ class FakeRepository:
                 Path,
                 Text,
                 lambda asked: Text(text=self.files[asked.path].decode()),
+            ),
+            Tool(
+                "list_repository_files",
+                "Every path.",
+                Nothing,
+                Listing,
+                lambda _: Listing(paths=tuple(self.files), commit=self.head),
             ),
         )
 

@@ -8,6 +8,7 @@ from tools.environments import EnvironmentFaultError
 from tools.gate.journal import JournalFaultError
 from tools.gate.servers.adapter import AdapterFaultError
 from tools.gate.servers.pinning import PinFaultError
+from tools.gateway.bearers import BearerFaultError
 from tools.launch.config import ConfigFaultError
 from tools.launch.goal_text import GoalFaultError
 from tools.notary.keys import KeyFaultError
@@ -17,6 +18,7 @@ from tools.verbs import TargetError
 
 USAGE: tuple[type[Exception], ...] = (
     AdapterFaultError,
+    BearerFaultError,
     ConfigFaultError,
     GoalFaultError,
     KeyFaultError,

@@ -1,32 +1,51 @@
-"""`countersign serve NAME`: one MCP server by itself, read tools only, for any MCP client."""
+"""`countersign serve NAME` and `countersign bearer`: MCP servers for any MCP client, and who may speak to them."""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 
 from tools import environments
 from tools import serve as mcp
+from tools.gateway import bearers
+from tools.launch import folders
 from tools.launch.commands import read_config
 from tools.launch.config import Config, ConfigFaultError
 from tools.launch.rehearsal import Rehearsal, standing_of
 from tools.launch.wiring import github_settings, kubernetes_settings
 from tools.tool import Role, Tool
 
-NAMES = ("github", "kubernetes", "internal")
+NAMES = ("gate", "github", "kubernetes", "internal")
 
 
-def serve(name: str, http: int | None, state_dir: Path | None) -> int:
+def serve(
+    name: str,
+    http: int | None,
+    profile: str | None,
+    state_dir: Path | None,
+    *,
+    role: str,
+    separate_user: bool,
+    say: Callable[[str], None],
+) -> int:
     """Serve until the client leaves. Raises ConfigFaultError for a name that is not served alone."""
     if name not in NAMES:
         raise ConfigFaultError(
-            f"there is no server {name!r} to serve alone; there are {', '.join(NAMES)}. Gate and notary live inside a run."
+            f"there is no server {name!r} to serve alone; there are {', '.join(NAMES)}. The notary stands behind the gate."
         )
-    config = read_config(state_dir)
+    config = read_config(state_dir, profile)
+    if name == "gate":
+        from tools.launch import gateway  # noqa: PLC0415 - an HTTP server is imported only to serve one
+
+        if http is None:
+            return gateway.serve_stdio(config, _role(role), os.environ, say)
+        return gateway.serve_http(config, http, os.environ, say, separate_user=separate_user)
     if name == "internal":
         python = environments.ensure("crew", lambda _: None).python
         words = [str(python), "-P", "-m", "tools.internal", "--profile", str(config.profile_path)]
@@ -50,6 +69,44 @@ def _reads(name: str, config: Config) -> Sequence[Tool]:
     from tools.kubernetes.target import open_target as open_cluster  # noqa: PLC0415
 
     return open_cluster(kubernetes_settings(config, sandbox)).reads
+
+
+def bearer_make(
+    role: str, name: str | None, file: Path | None, state_dir: Path | None
+) -> tuple[dict[str, Any], str]:
+    """A new bearer. Its token is in the answer, unless a file has it. Raises ConfigFaultError, BearerFaultError."""
+    chosen, folder = _role(role), folders.private(read_config(state_dir).state_dir)
+    there = file is not None and file.exists()
+    token = bearers.make(
+        folder, chosen, name or role, datetime.now(UTC), bearers.read_token(file) if file and there else None
+    )
+    told = {"name": name or role, "role": role}
+    if file is None:
+        return told | {"token": token}, token
+    if not there:
+        bearers.write_token(file, token)
+    return told | {"file": str(file)}, f"bearer {name or role} of role {role}; its token is in {file}"
+
+
+def bearer_list(state_dir: Path | None) -> tuple[dict[str, Any], str]:
+    """Every bearer, without its digest."""
+    known = bearers.load(read_config(state_dir).state_dir).bearers
+    lines = [f"{each.name}  {each.role}  since {each.made}" for each in known]
+    document = {"bearers": [each.model_dump(mode="json", exclude={"digest"}) for each in known]}
+    return document, "\n".join(lines) or "no bearer yet: `countersign bearer make ROLE`"
+
+
+def bearer_revoke(name: str, state_dir: Path | None) -> tuple[dict[str, Any], str]:
+    """Raises BearerFaultError when there is none of that name."""
+    bearers.revoke(read_config(state_dir).state_dir, name)
+    return {"revoked": name}, f"bearer {name} is forgotten"
+
+
+def _role(name: str) -> Role:
+    try:
+        return Role(name)
+    except ValueError:
+        raise ConfigFaultError(f"there is no role {name!r}; roles are: {', '.join(Role)}") from None
 
 
 def _sandbox(config: Config) -> Rehearsal | None:

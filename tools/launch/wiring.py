@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -40,7 +40,7 @@ class RunSettings:
     ask_person: bool
     isolation: str
     traceparent: str | None
-    request: str
+    request: str | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,15 @@ class Started:
     crew: Any
 
 
+@dataclass(frozen=True)
+class Guard:
+    """A gate with its notary: our ends of the pipes, and what the gate still waits to be told."""
+
+    roles: Mapping[str, int]
+    security: int
+    tell: Callable[[Rehearsal | None], None]
+
+
 def start(
     house: House, config: Config, run: RunSettings, rehearsal: Callable[[], Rehearsal | None]
 ) -> Started:
@@ -59,29 +68,32 @@ def start(
 
     `rehearsal` is asked for the sandbox's addresses after everything else is under way.
     """
-    base = environments.environment("base").python
     crew_python = environments.environment("crew").python
-    trace = TraceSettings(
-        traceparent=run.traceparent,
-        file=run.run_dir / "trace.jsonl",
-        otlp_endpoint=config.file.traces.otlp_endpoint,
+    guard = start_guard(house, config, run, (*CREW_ROLES, "person"))
+    progress, progress_fd = lines_pipe()
+    crew_roles = {role: guard.roles[role] for role in CREW_ROLES}
+    crew = house.start(
+        "crew", [crew_python, "-P", "-m", "crew"], [*crew_roles.values(), guard.security, progress_fd]
     )
+    graph = _graph(house, config, crew_python)
+    crew.tell(_crew(config, run, _trace(config, run), crew_roles, guard.security, progress_fd, graph))
+    guard.tell(rehearsal())
+    return Started(guard.roles["person"], progress, crew)
+
+
+def start_guard(house: House, config: Config, run: RunSettings, roles: Sequence[str]) -> Guard:
+    """Start notary and gate with a pipe for each role; the notary works already, the gate once it is told its targets."""
+    base = environments.environment("base").python
+    trace = _trace(config, run)
     security, notary_security = pair()
     notary_to_gate, gate_from_notary = pair()
     gate_to_notary, notary_from_gate = pair()
     notary = house.start(
         "notary", [base, "-P", "-m", "tools.notary"], [notary_security, notary_to_gate, notary_from_gate]
     )
-    ends = {role: pair() for role in (*CREW_ROLES, "person")}
+    ends = {role: pair() for role in roles}
     gate_roles = {role: gate_end for role, (_, gate_end) in ends.items()} | {"notary": gate_from_notary}
     gate = house.start("gate", [base, "-P", "-m", "tools.gate"], [*gate_roles.values(), gate_to_notary])
-    progress, progress_fd = lines_pipe()
-    crew_roles = {role: ends[role][0] for role in CREW_ROLES}
-    crew = house.start(
-        "crew", [crew_python, "-P", "-m", "crew"], [*crew_roles.values(), security, progress_fd]
-    )
-    graph = _graph(house, config, crew_python)
-    crew.tell(_crew(config, run, trace, crew_roles, security, progress_fd, graph))
     notary.tell(
         NotarySettings(
             state_dir=config.state_dir,
@@ -97,26 +109,36 @@ def start(
             trace=trace,
         )
     )
-    sandbox = rehearsal()
-    gate.tell(
-        GateSettings(
-            state_dir=config.state_dir,
-            run_id=run.run_id,
-            profile=config.profile_path,
-            rehearsal=config.rehearsal,
-            isolation=run.isolation,
-            github=github_settings(config, sandbox),
-            kubernetes=kubernetes_settings(config, sandbox),
-            servers=server_settings(config),
-            ask_person=run.ask_person,
-            dry_run=run.dry_run,
-            roles=gate_roles,
-            notary_fd=gate_to_notary,
-            request=run.request,
-            trace=trace,
+
+    def tell(sandbox: Rehearsal | None) -> None:
+        gate.tell(
+            GateSettings(
+                state_dir=config.state_dir,
+                run_id=run.run_id,
+                profile=config.profile_path,
+                rehearsal=config.rehearsal,
+                isolation=run.isolation,
+                github=github_settings(config, sandbox),
+                kubernetes=kubernetes_settings(config, sandbox),
+                servers=server_settings(config),
+                ask_person=run.ask_person,
+                dry_run=run.dry_run,
+                roles=gate_roles,
+                notary_fd=gate_to_notary,
+                request=run.request,
+                trace=trace,
+            )
         )
+
+    return Guard({role: ours for role, (ours, _) in ends.items()}, security, tell)
+
+
+def _trace(config: Config, run: RunSettings) -> TraceSettings:
+    return TraceSettings(
+        traceparent=run.traceparent,
+        file=run.run_dir / "trace.jsonl",
+        otlp_endpoint=config.file.traces.otlp_endpoint,
     )
-    return Started(ends["person"][0], progress, crew)
 
 
 def _crew(
