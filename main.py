@@ -1,6 +1,6 @@
 """The launcher: the command line and the composition root.
 
-Exit codes: 0 applied (with --dry-run: signed), 3 refused or escalated, 4 waiting for a review, 2 usage,
+Exit codes: 0 applied (with --dry-run: signed), 3 refused or escalated, 4 waiting for a person, 2 usage,
 configuration or a goal not understood, 1 fault. Imports stand inside the commands so that `--help` answers at once.
 """
 
@@ -163,6 +163,26 @@ def verify(
     document, text = verifying.verify(signoff, state_dir)
     answer(document, text, as_json=as_json)
     leave(0 if document["valid"] else 3)
+
+
+@app.command()
+def sign(
+    run_id: RunName = "last",
+    *,
+    key: Annotated[Path, typer.Option(help="Your own private key, which did not ask for the run.")],
+    profile: Profile = None,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Read the whole of what waits for a second person's signature, and sign it; exit 3 when something was not."""
+    from tools.launch import signing  # noqa: PLC0415
+
+    answers = sys.stdin if sys.stdin.isatty() else None
+    document, text, whole = signing.sign(
+        run_id, key, profile=profile, state_dir=state_dir, answers=answers, out=sys.stderr
+    )
+    answer(document, text, as_json=as_json)
+    leave(0 if whole else 3)
 
 
 @app.command()

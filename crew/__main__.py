@@ -1,6 +1,6 @@
 """`python -m crew --settings-fd N`: confine first, import then, deliver, and leave.
 
-Exit codes: 0 done, 2 the goal was not understood, 3 refused, 4 waiting for a review, 1 a fault, said in one sentence
+Exit codes: 0 done, 2 the goal was not understood, 3 refused, 4 waiting for a review or a signature, 1 a fault, said in one sentence
 on stderr.
 """
 

@@ -205,6 +205,10 @@ class Receipts(Word):
         return (states[0].receipt or {}).get(name) if states else None
 
 
+class WaitsError(Exception):
+    """Somebody outside has to act first. It is no result: a resumed run waits again, from here."""
+
+
 class Stop(Word):
     """Why a submission went no further. `named` is the gate's name for it."""
 

@@ -39,7 +39,7 @@ from traces import spans
 GRAPH_PATIENCE = 3.0
 """Seconds that a plan waits for past outcomes; the graph starts while the crew imports."""
 WAITS = 4
-"""Exit code of a run that ended while it waits for a review."""
+"""Exit code of a run that ended while it waits for a review or a signature."""
 EXIT: Mapping[str, int] = {"applied": 0, "signed": 0, "refused": 3, "not_understood": 2, "failed": 1}
 
 

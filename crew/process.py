@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from crew import house
 from crew.folder import RunFolder
+from crew.goal import WaitsError
 from crew.model import ModelFaultError
 from crew.phases import PhaseFaultError
-from crew.tasks.approval import ReviewMissingError
 from crew.tasks.submit import ends_this_life
 from knowledge.parameter import BlueprintFaultError
 from policies.profile import ProfileFaultError
@@ -43,7 +43,7 @@ def live(text: bytes, fault: Callable[[str], int]) -> int:
     try:
         with os.fdopen(settings.progress_fd, "wb") as progress:
             return _deliver(settings, progress)
-    except ReviewMissingError as missing:
+    except WaitsError as missing:
         LOG.warning("%s", missing)
         return house.WAITS
     except EXPECTED as known:

@@ -17,7 +17,7 @@ The rules, in this order; each can only say no:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, cast
@@ -57,9 +57,9 @@ from policies.evidence import Evidence, Facts, Issued
 from policies.profile import ApproverRole, Profile, scope_findings
 from policies.refusal import GateError
 from policies.request import SignedRequest
-from policies.signoff import Predicate, Signoff, in_force
+from policies.signoff import Predicate, Signoff, WrongRoleError, in_force
 from policies.strict import decode
-from policies.trust import Trust, moment
+from policies.trust import KeyId, Trust, moment
 
 __all__ = ["Evidence", "Facts", "Gate", "GateError", "Issued", "Permit"]
 _SEAL = object()
@@ -120,6 +120,18 @@ class Gate:
     def check(self, evidence: Evidence, facts: Facts) -> tuple[Signoff, ChangeSet]:
         """Rules 1 to 5, as for a deposit, where only the notary has signed yet. Raises GateError."""
         return self._check(evidence, facts, ("security",))
+
+    def cosign(self, bundle: str, evidence: Evidence, facts: Facts) -> KeyId:
+        """The key of one more approver whose bundle is over the very sign-off that was deposited. Raises GateError."""
+        if "person" not in self.profile.signers:
+            raise ProfileMismatchError(f"profile {self.profile.name} demands no person's signature.")
+        notary, _ = self._check(evidence, facts, ("security",))
+        both, _ = self._check(replace(evidence, cosigned=(bundle,)), facts, ("security",))
+        people = set(both.signers.get("person", ())) - set(notary.signers["security"])
+        key = self.trust.find(next(iter(people), ""))
+        if key is None or not key.valid(facts.now):
+            raise WrongRoleError("the second signature is not one of a person's key that is valid now.")
+        return key.keyid
 
     def admit(self, seq: int, evidence: Evidence, facts: Facts) -> Permit:
         """The right to make call `seq` now. Raises GateError."""

@@ -50,6 +50,7 @@ EFFECTS: Mapping[str, Mapping[str, Effect]] = MappingProxyType({
         "open_change": Effect.ANNOTATE,
         "deposit": Effect.ANNOTATE,
         "confirm": Effect.ANNOTATE,
+        "cosign": Effect.ANNOTATE,
         "refuse": Effect.ANNOTATE,
         "submit": Effect.MUTATE,
     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from crew.goal import Stop
+from crew.goal import Stop, WaitsError
 from crew.hands import Hands
 from tools.gate.words import AwaitReview, ReviewState
 
@@ -13,8 +13,8 @@ _AT_ONCE = 15.0
 """Seconds that the gate waits within one call; a webhook's hint ends it sooner."""
 
 
-class ReviewMissingError(Exception):
-    """Nobody has approved yet. It is no result: a resumed run waits again, from here."""
+class ReviewMissingError(WaitsError):
+    """Nobody has approved yet."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from crew.goal import SignedChange, Stop
+from crew.goal import SignedChange, Stop, WaitsError
 from crew.hands import Hands
 from policies.change import Word
 from tools.gate.words import GrantState, SignoffRef, SignoffState, Submit
@@ -30,6 +30,10 @@ class Submitted(Word):
     stopped: Stop | None = None
 
 
+class SignatureMissingError(WaitsError):
+    """A person whose signature the profile demands has not signed yet."""
+
+
 @dataclass(frozen=True)
 class Submitter:
     """DevOps' pipe, who hears each new reason to wait, and the world's time."""
@@ -39,7 +43,10 @@ class Submitter:
     pause: Callable[[float], None]
 
     def confirmed(self, signed: SignedChange) -> Stop | None:
-        """Wait until a person has confirmed the sign-off, where one must. Raises ToolRefusedError, SessionLostError."""
+        """Wait until a person has confirmed the sign-off, where one must.
+
+        Raises SignatureMissingError where one must sign, which may take hours; ToolRefusedError, SessionLostError.
+        """
         delay, told = _FIRST, False
         while True:
             state = self._signoff(signed).state
@@ -49,6 +56,8 @@ class Submitter:
                 return Stop(
                     named=f"signoff-{state}", message=f"The sign-off is {state}: nothing was submitted."
                 )
+            if state == "awaiting_signature":
+                raise SignatureMissingError(f"{signed.phase} sign-off {signed.signoff} waits for a signature")
             if state != "awaiting_person":
                 return None
             if not told:

@@ -170,6 +170,7 @@ class Desk:
             manifest=manifest,
             expires=signoff.predicate.expires,
             rehearsal=signoff.predicate.rehearsal,
+            signer=signoff.signers["security"][0],
             size=size,
         )
         # superseded first: a crash between the two leaves fewer rights, never more

@@ -5,6 +5,7 @@ opened      change_id, phase, profile, namespaces, goal_digest, destination, pha
 deposited   change_id, phase, signoff, bundle, manifest, expires, grants
 superseded  signoff, by
 confirmed   signoff, person
+cosigned    signoff, keyid, bundle                   a person's signature over the very same payload
 refused     signoff, person
 intent      signoff, seq, attempt, grant, effect_key, arguments_digest, call, through
 never       signoff, seq, attempt, reason            the intent had no effect: the grant may run once more
@@ -56,6 +57,7 @@ class Deposited(Word):
     expires: str
     rehearsal: bool
     size: int = 0
+    signer: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class Ledger:
     deposited: dict[str, Deposited] = field(default_factory=dict)
     superseded: dict[str, str] = field(default_factory=dict)
     confirmed: dict[str, str] = field(default_factory=dict)
+    cosigned: dict[str, Mapping[str, Digest]] = field(default_factory=dict)
+    """sign-off -> key id -> the stored bundle."""
     refused: dict[str, str] = field(default_factory=dict)
     spending: dict[tuple[str, int], Spending] = field(default_factory=dict)
     alarms: list[tuple[str, Finding]] = field(default_factory=list)
@@ -179,7 +183,7 @@ class Ledger:
 
 
 _GROWING = (
-    "opened", "deposited", "superseded", "confirmed", "refused", "spending", "alarms", "denials", "intents",
+    "opened", "deposited", "superseded", "confirmed", "cosigned", "refused", "spending", "alarms", "denials", "intents",
 )  # fmt: skip
 
 
@@ -204,6 +208,11 @@ def _superseded(ledger: Ledger, entry: Entry) -> None:
 
 def _confirmed(ledger: Ledger, entry: Entry) -> None:
     ledger.confirmed[entry.body["signoff"]] = entry.body["person"]
+
+
+def _cosigned(ledger: Ledger, entry: Entry) -> None:
+    told, known = entry.body, ledger.cosigned.get(entry.body["signoff"], {})
+    ledger.cosigned[told["signoff"]] = {**known, told["keyid"]: told["bundle"]}
 
 
 def _refused(ledger: Ledger, entry: Entry) -> None:
@@ -264,6 +273,7 @@ _READERS = {
     "deposited": _deposited,
     "superseded": _superseded,
     "confirmed": _confirmed,
+    "cosigned": _cosigned,
     "refused": _refused,
     "intent": _intent,
     "never": _never,

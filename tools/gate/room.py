@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -86,9 +86,9 @@ class Room:
         trusted = trust.load(self.state_dir / "trust.json")
         return Gate(trusted, self.profile, self.rehearsal, self.ask_person, self.request)
 
-    def evidence(self, kept: Deposited) -> Evidence:
-        """The stored bytes of a sign-off, checked by digest. Raises JournalFaultError."""
-        return self.shelf.evidence(kept)
+    def evidence(self, kept: Deposited, cosigned: Iterable[Digest] = ()) -> Evidence:
+        """The stored bytes of a sign-off and of other signers' bundles, checked by digest. Raises JournalFaultError."""
+        return self.shelf.evidence(kept, tuple(cosigned))
 
     def change(self, kept: Deposited) -> ChangeSet:
         """The stored manifest. Raises JournalFaultError."""

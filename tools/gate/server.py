@@ -17,6 +17,7 @@ from policies.refusal import GateError
 from policies.trust import TrustFaultError
 from tools.gate import states
 from tools.gate.approval import Approvals
+from tools.gate.cosigning import cosign
 from tools.gate.issue import Desk
 from tools.gate.journal import JournalFaultError
 from tools.gate.plan import PlanOfRecord
@@ -26,6 +27,7 @@ from tools.gate.submit import Submission
 from tools.gate.words import (
     AwaitReview,
     Confirmation,
+    Cosign,
     Deposit,
     FetchChange,
     GrantState,
@@ -89,6 +91,7 @@ def tools_of(room: Room, judge: Callable[[JudgePlan], PlanVerdict], role: Role) 
         _tool("pending", "The sign-offs of a run that wait for the person.", RunRef, Pending, partial(states.pending, room)),
         _tool("show_change", "The whole of a change that waits: every call, the destination, and every file before and after.", SignoffRef, ShownChange, partial(states.shown, room)),
         _tool("confirm", "The person's yes to one sign-off.", Confirmation, SignoffState, partial(states.answer, room, yes=True), Effect.ANNOTATE),
+        _tool("cosign", "A person's own signature over the very payload that the notary signed.", Cosign, SignoffState, partial(cosign, room), Effect.ANNOTATE),
         _tool("refuse", "The person's no to one sign-off.", Confirmation, SignoffState, partial(states.answer, room, yes=False), Effect.ANNOTATE),
     ]  # fmt: skip
     others = [

@@ -21,13 +21,13 @@ _MANIFESTS, _WHOLE = 16, 2
 
 @dataclass
 class _Recent(Generic[T]):
-    """The values that were asked for last, by digest."""
+    """The values that were asked for last, by the digests of what they were read from."""
 
     most: int
-    _kept: OrderedDict[Digest, T] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[str, T] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def get(self, digest: Digest, read: Callable[[], T]) -> T:
+    def get(self, digest: str, read: Callable[[], T]) -> T:
         """The value of `digest`, read when it is not at hand."""
         with self._lock:
             value = self._kept[digest] if digest in self._kept else read()
@@ -52,12 +52,13 @@ class Shelf:
             kept.manifest, lambda: parse(ChangeSet, self._content.read(kept.manifest), "the stored manifest")
         )
 
-    def evidence(self, kept: Deposited) -> Evidence:
-        """Everything that was deposited of it, each part checked by its digest."""
-        return self._evidence.get(kept.signoff, lambda: self._read(kept))
+    def evidence(self, kept: Deposited, cosigned: tuple[Digest, ...] = ()) -> Evidence:
+        """Everything that was deposited of it, and other signers' bundles, each part checked by its digest."""
+        return self._evidence.get(" ".join((kept.signoff, *cosigned)), lambda: self._read(kept, cosigned))
 
-    def _read(self, kept: Deposited) -> Evidence:
+    def _read(self, kept: Deposited, cosigned: tuple[Digest, ...]) -> Evidence:
         artifacts = self.change(kept).artifacts
         content = {a.digest: self._content.read(a.digest) for a in artifacts if a.operation != "delete"}
         bundle, manifest = self._content.read(kept.bundle).decode(), self._content.read(kept.manifest)
-        return Evidence(bundle, manifest, content)
+        others = tuple(self._content.read(digest).decode() for digest in cosigned)
+        return Evidence(bundle, manifest, content, others)

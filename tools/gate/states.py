@@ -7,7 +7,7 @@ from base64 import b64encode
 from policies import trust
 from policies.change import Operation, Phase
 from policies.finding import Finding
-from policies.trust import moment
+from policies.trust import Trust, moment
 from tools.gate.ledger import Deposited, Ledger, Spending, State, destination_text
 from tools.gate.room import Room
 from tools.gate.stop import StoppedError, Switch
@@ -66,29 +66,58 @@ def _detail(spent: Spending, state: State) -> str:
 def signoff_state(room: Room, ledger: Ledger, signoff: str) -> SignoffState:
     """Where a sign-off stands. Raises ToolRefusedError, JournalFaultError."""
     kept = known(ledger, signoff)
-    grants = grant_states(room, ledger, kept)
+    grants, trusted = grant_states(room, ledger, kept), trust.load(room.state_dir / "trust.json")
+    unsigned = _unsigned_by(room, ledger, kept, trusted)
     return SignoffState(
         signoff=signoff,
         change_id=kept.change_id,
         phase=kept.phase,
-        state=_state(room, ledger, kept, grants),
+        state=_state(room, ledger, kept, grants, unsigned, trusted),
         expires=kept.expires,
         grants=grants,
+        unsigned_by=unsigned,
     )
 
 
-def _state(room: Room, ledger: Ledger, kept: Deposited, grants: tuple[GrantState, ...]) -> str:
+def _unsigned_by(room: Room, ledger: Ledger, kept: Deposited, trusted: Trust) -> tuple[str, ...]:
+    """The demanded roles besides the notary's that too few keys have filled; the decision point counts again at each call."""
+    found = [trusted.find(keyid) for keyid in ledger.cosigned.get(kept.signoff, {})]
+    return tuple(
+        role
+        for role in room.profile.signers
+        if role != "security"
+        and sum(key is not None and role in key.roles for key in found) < trusted.threshold(role)
+    )
+
+
+def _revoked(ledger: Ledger, kept: Deposited, trusted: Trust) -> bool:
+    keys = (trusted.find(keyid) for keyid in (kept.signer, *ledger.cosigned.get(kept.signoff, {})))
+    return (
+        kept.signoff in ledger.superseded
+        or kept.signoff in trusted.revoked
+        or any(key is not None and key.revoked for key in keys)
+    )
+
+
+def _state(
+    room: Room,
+    ledger: Ledger,
+    kept: Deposited,
+    grants: tuple[GrantState, ...],
+    unsigned: tuple[str, ...],
+    trusted: Trust,
+) -> str:
     if all(grant.state == "done" for grant in grants):
         return "spent"
     if kept.signoff in ledger.refused:
         return "refused_by_person"
-    if kept.signoff in ledger.superseded or kept.signoff in trust.load(room.state_dir / "trust.json").revoked:
+    if _revoked(ledger, kept, trusted):
         return "revoked"
     if room.clock() >= moment(kept.expires):
         return "expired"
     if room.ask_person and kept.signoff not in ledger.confirmed:
         return "awaiting_person"
-    return "open"
+    return "awaiting_signature" if unsigned else "open"
 
 
 def run_record(room: Room, role: Role, asked: RunRef) -> RunRecord:
@@ -109,7 +138,7 @@ def run_record(room: Room, role: Role, asked: RunRef) -> RunRecord:
     return RunRecord(
         run_id=asked.run_id,
         status=_status(ledger, phases),
-        waits_for=_waits_for(ledger),
+        waits_for=_lacking(phases) or _waits_for(ledger),
         phases=phases,
         denials=tuple(denial for denial, _ in ledger.denials),
         journal_head=ledger.head,
@@ -149,11 +178,20 @@ def _status(ledger: Ledger, phases: tuple[PhaseRecord, ...]) -> str:
         return "partial" if some_done else "refused"
     if any(grant.state in {"failed", "intent"} for grant in grants):
         return "partial" if some_done else "failed"
+    if _lacking(phases):
+        return "awaiting_signature"
     if some_done:
         return "awaiting_review" if _waits_for(ledger) else "partial"
-    if submits and submits[-1].name != "dry-run":
-        return "refused"
-    return "signed"
+    return "refused" if submits and submits[-1].name != "dry-run" else "signed"
+
+
+def _lacking(phases: tuple[PhaseRecord, ...]) -> str:
+    """Whose signature the sign-offs of a run still lack; empty when none does."""
+    lacking = [phase for phase in phases if phase.signoff.state == "awaiting_signature"]
+    return "; ".join(
+        f"{phase.name} needs a signature as {', '.join(phase.signoff.unsigned_by)} on {phase.signoff.signoff}"
+        for phase in lacking
+    )
 
 
 def _waits_for(ledger: Ledger) -> str:
@@ -163,10 +201,11 @@ def _waits_for(ledger: Ledger) -> str:
 
 
 def pending(room: Room, asked: RunRef) -> Pending:
-    """The sign-offs of a run that wait for the person."""
+    """The sign-offs of a run that wait for a person: for a word, or for a signature."""
     ledger = room.ledger(asked.run_id)
     states = [signoff_state(room, ledger, kept.signoff) for kept in ledger.live()]
-    return Pending(signoffs=tuple(state for state in states if state.state == "awaiting_person"))
+    waiting = {"awaiting_person", "awaiting_signature"}
+    return Pending(signoffs=tuple(state for state in states if state.state in waiting))
 
 
 def shown(room: Room, asked: SignoffRef) -> ShownChange:
@@ -190,6 +229,8 @@ def shown(room: Room, asked: SignoffRef) -> ShownChange:
         destination=change.destination,
         grants=change.grants,
         files=files,
+        bundle=room.content.read(kept.bundle).decode(),
+        manifest=b64encode(room.content.read(kept.manifest)),
     )
 
 

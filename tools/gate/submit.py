@@ -114,7 +114,8 @@ class Submission:
             names.GRANT_SEQ: case.grant.seq,
         }
         with spans.span(names.GATE_ADMIT, about):
-            evidence = self._room.evidence(case.kept)
+            cosigned = self._room.ledger().cosigned.get(case.kept.signoff, {})
+            evidence = self._room.evidence(case.kept, cosigned.values())
             return self._room.gate().admit(case.grant.seq, evidence, self._facts(case, approved=approved))
 
     def _facts(self, case: Case, *, approved: bool) -> Facts:

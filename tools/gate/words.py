@@ -10,7 +10,7 @@ devops    signoff_state      where a sign-off stands (a person may have to confi
 sre       run_record         what the journal says of this run
 notary    fetch_change       what the gate issued under a change_id, with the base tree at the signed base commit
 notary    deposit            hand over a signed bundle and its bytes; verified before it is kept
-person    run_record, pending, show_change, confirm, refuse
+person    run_record, pending, show_change, confirm, refuse, cosign
 """
 
 from __future__ import annotations
@@ -109,9 +109,14 @@ class SignoffState(Word):
     signoff: Digest
     change_id: ChangeId
     phase: Phase
-    state: Literal["awaiting_person", "open", "refused_by_person", "expired", "spent", "revoked"]
+    state: Literal[
+        "awaiting_person", "awaiting_signature", "open", "refused_by_person", "expired", "spent", "revoked"
+    ]
     expires: str
     grants: tuple[GrantState, ...]
+    unsigned_by: tuple[str, ...] = Field(
+        default=(), description="roles that the profile demands and that have not signed"
+    )
 
 
 class FetchChange(Word):
@@ -169,6 +174,8 @@ class ShownChange(Word):
     destination: Destination
     grants: tuple[Grant, ...]
     files: tuple[ShownFile, ...]
+    bundle: str = Field(description="the notary's sign-off, for whoever signs the same payload")
+    manifest: Base64Bytes
 
 
 class Confirmation(Word):
@@ -176,6 +183,13 @@ class Confirmation(Word):
 
     signoff: Digest
     person: str = Field(max_length=200)
+
+
+class Cosign(Word):
+    """A person's own bundle over the payload of a kept sign-off."""
+
+    signoff: Digest
+    bundle: str
 
 
 class DenialRecord(Word):
@@ -202,8 +216,17 @@ class RunRecord(Word):
     """What the journal says of a run: the only source of status, exit code and receipts."""
 
     run_id: str
-    status: Literal["nothing_signed", "signed", "applied", "awaiting_review", "partial", "refused", "failed"]
-    waits_for: str = Field(default="", description="what a run that awaits a review is still missing")
+    status: Literal[
+        "nothing_signed",
+        "signed",
+        "applied",
+        "awaiting_signature",
+        "awaiting_review",
+        "partial",
+        "refused",
+        "failed",
+    ]
+    waits_for: str = Field(default="", description="what a run that awaits a person is still missing")
     phases: tuple[PhaseRecord, ...]
     denials: tuple[DenialRecord, ...]
     journal_head: str = Field(description="hash of the last journal entry of this run")

@@ -10,7 +10,7 @@ from tools.gate.words import GrantState, PhaseRecord, RunRecord
 
 Status = Literal["applied", "signed", "refused", "not_understood", "waiting", "failed"]
 WAITS = 4
-"""Exit code of a run, and of its crew, that ended while it waits for a review."""
+"""Exit code of a run, and of its crew, that ended while it waits for a person's review or signature."""
 EXIT: Mapping[Status, int] = {
     "applied": 0,
     "signed": 0,
@@ -35,9 +35,9 @@ def status(record: RunRecord | None, crew_exit: int, *, dry_run: bool) -> Status
         return "refused"
     if record.status == "nothing_signed":
         return CREW_ENDED.get(crew_exit, "failed")
-    if record.status == "awaiting_review" and crew_exit == WAITS:
+    if record.status in {"awaiting_review", "awaiting_signature"} and crew_exit == WAITS:
         return "waiting"
-    if dry_run and record.status in {"signed", "applied"} and crew_exit == 0:
+    if dry_run and record.status in {"signed", "applied", "awaiting_signature"} and crew_exit == 0:
         return "signed"
     if record.status == "applied" and crew_exit == 0:
         return "applied"
@@ -88,6 +88,9 @@ def _waits(record: RunRecord | None, run_id: str) -> str:
     if record is None or not record.waits_for:
         return ""
     go_on = f"countersign run --resume {run_id}"
+    if record.status == "awaiting_signature":
+        sign = f"countersign sign {run_id}"
+        return f"waiting for a signature: {record.waits_for}\n{sign}, then {go_on}\n서명을 기다립니다: {sign}, 그 뒤 {go_on}"
     return f"waiting for review: {record.waits_for}\nwhen it is approved: {go_on}\n리뷰 승인을 기다립니다. 승인 뒤: {go_on}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from policies.profile import ProfileFaultError
+from policies.refusal import GateError
 from policies.trust import TrustFaultError
 from tools.environments import EnvironmentFaultError
 from tools.gate.journal import JournalFaultError
@@ -26,7 +27,7 @@ USAGE: tuple[type[Exception], ...] = (
     ProfileFaultError,
     TrustFaultError,
 )
-REFUSALS: tuple[type[Exception], ...] = (ToolRefusedError,)
+REFUSALS: tuple[type[Exception], ...] = (ToolRefusedError, GateError)
 FAULTS: tuple[type[Exception], ...] = (
     EnvironmentFaultError,
     JournalFaultError,

@@ -148,6 +148,8 @@ def _read_progress(pipe: IO[str], events: queue.Queue[dict[str, Any] | None]) ->
 def _confirm(sessions: BackgroundSessions, run_id: str, show: Show) -> None:
     """Put each waiting sign-off to the person, as the gate itself holds it."""
     for waiting in sessions.call("gate", "pending", RunRef(run_id=run_id), Pending).signoffs:
+        if waiting.state != "awaiting_person":
+            continue
         change = sessions.call("gate", "show_change", SignoffRef(signoff=waiting.signoff), ShownChange)
         for line in change_lines(change):
             show.line(line)

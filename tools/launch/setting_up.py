@@ -13,16 +13,13 @@ from typing import Any
 
 import typer
 
-from tools import confine, environments
 from tools.gate.words import TargetDescription
 from tools.launch import folders
 from tools.launch.commands import read_config
 from tools.launch.config import FILE, Config, ConfigFaultError
-from tools.launch.processes import House, pair
-from tools.launch.wiring import github_settings, kubernetes_settings
+from tools.launch.person_line import person_line
+from tools.launch.processes import House
 from tools.notary.keys import ensure_keys, make_key
-from tools.session import BackgroundSessions
-from tools.settings import GateSettings
 from tools.tool import Nothing
 
 
@@ -74,30 +71,12 @@ def describe(config: Config) -> TargetDescription:
 
     Raises SessionFaultError, ToolRefusedError with what the target said.
     """
-    with tempfile.TemporaryDirectory() as folder, House(Path(folder), os.environ) as house:
-        person, gate_end = pair()
-        unused, notary_end = pair()
-        base = environments.environment("base").python
-        child = house.start("gate", [base, "-P", "-m", "tools.gate"], [gate_end, notary_end])
-        child.tell(
-            GateSettings(
-                state_dir=config.state_dir,
-                run_id="init",
-                profile=config.profile_path,
-                rehearsal=config.rehearsal,
-                isolation=confine.isolation(),
-                github=github_settings(config, None),
-                kubernetes=kubernetes_settings(config, None),
-                ask_person=True,
-                dry_run=True,
-                roles={"person": gate_end},
-                notary_fd=notary_end,
-            )
-        )
-        with BackgroundSessions({"gate": person}) as sessions:
-            seen = sessions.call("gate", "describe_target", Nothing(), TargetDescription)
-        os.close(unused)
-    return seen
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        House(Path(folder), os.environ) as house,
+        person_line(house, config, "init", request=None, sandbox=None) as sessions,
+    ):
+        return sessions.call("gate", "describe_target", Nothing(), TargetDescription)
 
 
 def _keep_token(config: Config) -> None:

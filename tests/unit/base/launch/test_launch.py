@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,14 @@ def test_the_person_sees_every_call_and_every_line() -> None:
         files=(
             ShownFile(path="a.yaml", operation="modify", before=b"b2xkCnNhbWUK", after=b"bmV3CnNhbWUK"),
             ShownFile(path="b.bin", operation="add", after=b"/w=="),
+            ShownFile(path="empty", operation="add", after=b""),
+            ShownFile(
+                path="ends.txt", operation="modify", before=b64encode(b"a\n"), after=b64encode(b"a\r\n")
+            ),
+            ShownFile(path="hides.tf", operation="add", after=b64encode("x\x1b[8m\u202ey\u2028z".encode())),
         ),
+        bundle="",
+        manifest=b"",
     )
     shown = "\n".join(change_lines(change))
     for words in (
@@ -148,7 +156,10 @@ def test_the_person_sees_every_call_and_every_line() -> None:
         'github.push_commit {"branch": "b"}',
         "-old",
         "+new",
-        "b.bin: not text",
+        "b.bin is not text",
+        "add empty sha256:e3b0",
+        "+a\\u{d}",
+        "+x\\u{1b}[8m\\u{202e}y\\u{2028}z",
     ):
         assert words in shown
 

@@ -12,6 +12,7 @@ import pytest
 
 from crew import house
 from crew.tasks.approval import ReviewMissingError
+from crew.tasks.submit import SignatureMissingError
 from policies.change import CHANGE_ANNOTATION, MANIFEST_NAME, ChangeSet, Phase, digest_of
 from tests.fakes.crew_servers import BASE, SANDBOX, FakeServers
 from tools.settings import CrewSettings
@@ -218,6 +219,19 @@ def test_a_person_is_waited_for_and_may_refuse(tmp_path: Path) -> None:
     assert (outcome.kind, outcome.by) == ("refused", "person")
     assert [e["event"] for e in events].count("waiting") == 1
     assert servers.effects() == []
+
+
+def test_a_signature_that_is_missing_is_no_result_and_the_run_goes_on_once_it_is_there(
+    tmp_path: Path,
+) -> None:
+    goal, file = "web 네임스페이스에 nginx 배포해줘", tmp_path / "servers.json"
+    waiting = FakeServers(file, asks_person=("awaiting_signature",))
+    with pytest.raises(SignatureMissingError, match="publish sign-off sha256:"):
+        deliver(tmp_path, goal, waiting)
+    assert waiting.effects() == []
+    again = FakeServers(file)
+    assert deliver(tmp_path, goal, again)[0].kind == "applied"
+    assert "open_change" not in {tool for _, tool, _ in again.calls[:2]}
 
 
 def test_a_running_workflow_is_waited_for(tmp_path: Path) -> None:
