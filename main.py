@@ -179,7 +179,7 @@ def sign(
 
     answers = sys.stdin if sys.stdin.isatty() else None
     document, text, whole = signing.sign(
-        run_id, key, profile=profile, state_dir=state_dir, answers=answers, out=sys.stderr
+        run_id, key, profile=profile, state_dir=state_dir, answers=answers, out=sys.stderr, environ=os.environ
     )
     answer(document, text, as_json=as_json)
     leave(0 if whole else 3)

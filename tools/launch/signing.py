@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -33,7 +32,14 @@ _CODE = slice(7, 13)
 
 
 def sign(
-    run: str, key: Path, *, profile: str | None, state_dir: Path | None, answers: IO[str] | None, out: IO[str]
+    run: str,
+    key: Path,
+    *,
+    profile: str | None,
+    state_dir: Path | None,
+    answers: IO[str] | None,
+    out: IO[str],
+    environ: Mapping[str, str],
 ) -> tuple[dict[str, Any], str, bool]:
     """Show what waits for a signature, ask for its code, sign. The document, a text, and whether all of it was signed.
 
@@ -49,7 +55,7 @@ def sign(
         )
     signer = load_signer(key)
     request = requesting.kept(config, run_dir.name)
-    with tempfile.TemporaryDirectory() as folder, House(Path(folder), os.environ) as house:
+    with tempfile.TemporaryDirectory() as folder, House(Path(folder), environ) as house:
         sandbox = rehearsal_of(house, config, run_dir.name)
         with person_line(house, config, run_dir.name, request=request, sandbox=sandbox) as sessions:
             asked = Signing(sessions, config, run_dir, signer, answers, out)
