@@ -48,6 +48,11 @@ class GuardedServer:
             raise ToolRefusedError("tool-not-served", message, "Look at that server's own output.")
         return upstream.call(tool, arguments)
 
+    def look(self) -> None:
+        """Compare what it serves with the pins. Raises as `call` does."""
+        with self._lock:
+            self._held(look=True)
+
     def close(self) -> None:
         """End the process."""
         with self._lock:

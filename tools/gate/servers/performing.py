@@ -9,9 +9,10 @@ from tools.gate.servers import filling
 from tools.gate.servers.adapter import Does
 from tools.gate.servers.guarded import GuardedServer
 from tools.gate.servers.pinning import PinFaultError
+from tools.gate.stop import StoppedError
 from tools.gate.targets import Targets
 from tools.tool import ToolRefusedError
-from tools.verbs import Call, ForbiddenError, Receipt, Verb, Way
+from tools.verbs import Call, ForbiddenError, Receipt, TargetError, UnreachableError, Verb, Way
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,24 @@ class PerformedBy:
 
     def perform(self, call: Call) -> None:
         """Raises TargetError, which covers a server that is shut out: nothing was called then."""
-        self.way.ready(call)
         arguments = filling.sent(self.does, self.way, call)
-        self.before_write()
         try:
+            self._look()
+            self.way.ready(call)
+            self.before_write()
             self.server.call(self.does.tool.partition(".")[0], arguments, changes=True)
+        except StoppedError:
+            raise
         except (ToolRefusedError, PinFaultError) as fault:
             raise ForbiddenError(str(fault)) from fault
         self.way.settle(call)
+
+    def _look(self) -> None:
+        """Before the call a silent server is no doubt about an effect: nothing was asked of it."""
+        try:
+            self.server.look()
+        except UnreachableError as fault:
+            raise TargetError(f"{fault}; nothing was called") from fault
 
 
 def ways_of(targets: Targets, server: GuardedServer) -> Mapping[str, Way]:

@@ -311,6 +311,18 @@ def test_a_server_that_was_shut_out_between_look_and_call_leaves_the_grant_free(
     assert world.submit(signoff, 1).state == "done"
 
 
+def test_a_server_that_cannot_be_started_leaves_the_grant_free_at_once(world: World) -> None:
+    from tests.fakes.servers import Other
+
+    (world.folder / "other").mkdir()
+    guarded = Other(world.folder / "other").guarded(argv=("/nowhere/server",))
+    behind(world, {"other": guarded})
+    signoff, objects = deployed(world)
+    answer = ask(world, "devops", "other__make", {"resource": objects[0]})
+    assert (answer["refused"], "nothing was called" in answer["message"]) == ("target-error", True)
+    assert not world.room.ledger().of(signoff, 1).open
+
+
 def test_without_a_target_of_our_own_nobody_could_read_back_so_nothing_is_called(world: World) -> None:
     world.room = world.another(cluster=None).room  # type: ignore[arg-type]
     upstream = counting(world, "k8s", KUBERNETES)
