@@ -165,13 +165,6 @@ class Ledger:
                 return facts
         return {}
 
-    def judged(self, signoff: str, run_id: str) -> str | None:
-        """sha256 of the plan that the notary judged for that workflow run of a sign-off, or `rehearsed`; None without one."""
-        for (owner, _), spent in self.spending.items():
-            if owner == signoff and spent.plan and str(spent.facts.get("run_id")) == run_id:
-                return str(spent.facts["plan_sha256"])
-        return None
-
     def and_then(self, entries: Iterable[Entry]) -> Ledger:
         """This ledger with later entries. One of unknown kind is a fault (KeyError): never skip what might matter."""
         later = replace(self, **{name: copy(getattr(self, name)) for name in _GROWING})

@@ -40,7 +40,7 @@ def _base(_room: Room, ledger: Ledger, _signoff: str, _call: Call, facts: Facts)
     return ""
 
 
-def _workflow_run(room: Room, ledger: Ledger, signoff: str, call: Call, facts: Facts) -> str:
+def _workflow_run(room: Room, ledger: Ledger, _signoff: str, call: Call, facts: Facts) -> str:
     if facts.get("head_sha") != ledger.expected_commit or ledger.expected_commit is None:
         return f"the workflow runs at {facts.get('head_sha')}, signed was {ledger.expected_commit}"
     path = WORKFLOWS + str(call.arguments["workflow"]).removeprefix(WORKFLOWS)
@@ -49,24 +49,18 @@ def _workflow_run(room: Room, ledger: Ledger, signoff: str, call: Call, facts: F
         return f"{path} has {ran} at the dispatched commit, signed was {signed}"
     inputs = call.arguments["inputs"]
     applies = isinstance(inputs, Mapping) and inputs.get("mode") != "plan"
-    return _plan(room, ledger, signoff, inputs) if applies else ""
+    return _plan(room, str(inputs["plan_run_id"]), str(inputs["plan_sha256"])) if applies else ""
 
 
-def _plan(room: Room, ledger: Ledger, signoff: str, inputs: Any) -> str:  # noqa: ANN401 - signed JSON
-    """The plan that the apply job was given, and the file that it fetches, are those that were judged."""
-    run_id, given = str(inputs.get("plan_run_id")), inputs.get("plan_sha256")
-    judged = ledger.judged(signoff, run_id)
-    if judged is None or given != judged:
-        return f"the apply was given plan {given} of run {run_id}, judged was {judged}"
+def _plan(room: Room, run_id: str, judged: str) -> str:
+    """The file that the apply job fetches is still the judged one, whose digest the signed call names by receipt."""
     if judged == "rehearsed" or room.targets.repository is None:
         return ""
     files = room.targets.repository.artifact(int(run_id), PLAN_ARTIFACT) or {}
     there = digest_of(files[PLAN_FILE]) if PLAN_FILE in files else "gone"
-    return (
-        ""
-        if there == f"sha256:{judged}"
-        else f"the plan file of run {run_id} is {there}, judged was {judged}"
-    )
+    if there != f"sha256:{judged}":
+        return f"the plan file of run {run_id} is {there}, judged was {judged}"
+    return ""
 
 
 def _signed_file(room: Room, ledger: Ledger, path: str) -> str | None:

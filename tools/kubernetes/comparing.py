@@ -1,14 +1,15 @@
 """Whether a live object holds every signed field: the first difference by JSON pointer, or None.
 
 The server writes some values in another way (`1000m` is `1`) and leaves out empty ones; neither is a difference.
-A list that grew is one: what was added was not signed.
+A list that grew is one: what was added was not signed. A field that was not signed is none where the server fills it in.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 _QUANTITY = re.compile(r"^([+-]?[0-9.]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$")
 _POWERS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -21,6 +22,12 @@ _LEFT_OUT = frozenset({
     "minReadySeconds", "initialDelaySeconds", "hostPort", "nodePort", "immutable",
 })  # fmt: skip
 """Fields that the server leaves out when they are false or zero, which is their meaning when absent."""
+_NEVER_SIGNED = frozenset({"apiVersion", "kind", "metadata", "status", "operation"})
+"""Top-level fields besides which an object says what it does: `operation` is how Argo CD is asked to sync."""
+_ALLOCATED = re.compile(
+    r"/secrets|/spec/(replicas|clusterIPs?|healthCheckNodePort|volumeName|ports/\d+/nodePort)"
+)
+"""Fields that the cluster itself gives each object when nobody signed them: addresses, ports, what an autoscaler sets."""
 _SERVER_METADATA = frozenset({"labels", "annotations", "name", "namespace"})
 
 
@@ -50,6 +57,60 @@ def first_difference(signed: Mapping[str, object], live: Mapping[str, object]) -
         if found is not None:
             return found
     return None
+
+
+def unsigned(signed: Mapping[str, object], live: Mapping[str, object]) -> dict[str, object]:
+    """Pointer -> value of what the live object says and the signed one does not; empty values say nothing."""
+    said = {key: value for key, value in live.items() if key not in _NEVER_SIGNED}
+    return {p: value for p, value in _unsigned(signed, said, "") if not _ALLOCATED.fullmatch(p)}
+
+
+def _unsigned(signed: object, live: object, pointer: str) -> Iterator[tuple[str, object]]:
+    if isinstance(signed, Mapping) and isinstance(live, Mapping):
+        for key, value in live.items():
+            where = f"{pointer}/{_escaped(key)}"
+            if key in signed and signed[key] is not None:
+                yield from _unsigned(signed[key], value, where)
+            elif value not in (None, "", {}, []):
+                yield where, value
+    elif isinstance(signed, list) and isinstance(live, list):
+        for index, (one, other) in enumerate(zip(signed, live, strict=False)):
+            yield from _unsigned(one, other, f"{pointer}/{index}")
+
+
+def alike(one: object, other: object, pointer: str) -> bool:
+    """Whether two values of a field mean the same; a quantity may be written in two ways."""
+    tokens = pointer.split("/")
+    name = next((token for token in tokens if token in _QUANTITIES), tokens[-1])
+    return all(
+        _difference(left, right, pointer, name) is None for left, right in ((one, other), (other, one))
+    )
+
+
+def owned_by_another(live: Mapping[str, Any], pointer: str, manager: str) -> bool:
+    """Whether managedFields name somebody else than `manager`'s applies for a field; what the server fills in, nobody owns.
+
+    Items of a list are not told apart, so that a doubt counts as a yes.
+    """
+    entries = (live.get("metadata") or {}).get("managedFields") or ()
+    others = (
+        entry.get("fieldsV1") or {}
+        for entry in entries
+        if not entry.get("subresource")
+        and (entry.get("manager"), entry.get("operation")) != (manager, "Apply")
+    )
+    path = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+    return any(_owns(fields, path) for fields in others)
+
+
+def _owns(fields: Mapping[str, Any], path: Sequence[str]) -> bool:
+    if not path:
+        return True
+    if path[0].isdecimal():
+        items = [inner for key, inner in fields.items() if key[:2] in {"k:", "v:", "i:"}]
+        return any(_owns(inner, path[1:]) for inner in items)
+    inner = fields.get(f"f:{path[0]}")
+    return inner is not None and (not inner or _owns(inner, path[1:]))
 
 
 def _difference(signed: object, live: object, pointer: str, name: str) -> str | None:

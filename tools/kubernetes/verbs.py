@@ -10,8 +10,8 @@ from pydantic import Field, JsonValue, ValidationError
 
 from policies.change import CHANGE_ANNOTATION, CommitSha, Digest, Name, RepoPath, Word, digest_of
 from tools.kubernetes.cluster import MANAGER, LiveCluster
-from tools.kubernetes.comparing import first_difference
-from tools.verbs import Call, ConflictError, Receipt, TargetError, Verb
+from tools.kubernetes.comparing import alike, first_difference, owned_by_another, unsigned
+from tools.verbs import Call, ConflictError, ForbiddenError, Receipt, TargetError, Verb
 
 Json = dict[str, Any]
 APPLICATION = ("argoproj.io/v1alpha1", "Application")
@@ -19,6 +19,8 @@ _ENDED = frozenset({"Succeeded", "Failed", "Error"})
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
 _COMPARES_WITHIN = 5.0
+_SCRATCH = "countersign-dry-run"
+"""Name of the object that is only ever applied as a dry run."""
 
 
 class Signed(Word):
@@ -99,7 +101,10 @@ class Apply:
         self._cluster, self._manager = cluster, manager
 
     def find(self, call: Call) -> Receipt | None:
-        """The receipt when the live object carries this change's mark; it matches when it holds every signed field."""
+        """The receipt when the live object carries this change's mark.
+
+        It matches when the object holds every signed field, and besides them only what the server fills in.
+        """
         manifest, namespace = _object_of(call)
         live = self._cluster.find(
             manifest["apiVersion"], manifest["kind"], namespace, manifest["metadata"]["name"]
@@ -112,6 +117,8 @@ class Apply:
         difference = first_difference(manifest, live)
         if difference is not None and not self._is_extra(manifest, difference):
             difference = self._confirmed(manifest, namespace, live, difference)
+        if difference is None:
+            difference = self._added(manifest, namespace, live)
         facts = {
             "api_version": manifest["apiVersion"],
             "kind": manifest["kind"],
@@ -146,6 +153,24 @@ class Apply:
         ):  # another manager holds the field, or the object is no longer one that can be applied
             return difference
         return None if _content(again) == _content(live) else difference
+
+    def _added(self, manifest: Json, namespace: str, live: Json) -> str | None:
+        """The first field that neither the signature nor the server put there.
+
+        What the server puts there shows in a dry run of the signed object under a name that nobody has: in one of its own
+        name, what somebody else wrote would count as the server's.
+        """
+        added = unsigned(manifest, live)
+        if not added:
+            return None
+        scratch = {**manifest, "metadata": {**manifest["metadata"], "name": _SCRATCH}}
+        try:
+            fresh = self._cluster.apply(scratch, namespace, dry_run=True, manager=self._manager)
+        except (ForbiddenError, ConflictError):
+            # a quota that is used up, or a right to this name alone: the server's own book-keeping has to do
+            return next((p for p in sorted(added) if owned_by_another(live, p, self._manager)), None)
+        filled = unsigned(manifest, fresh)
+        return next((p for p in sorted(added) if not alike(filled.get(p), added[p], p)), None)
 
     def perform(self, call: Call) -> None:
         """Dry run, then apply. Raises TargetError; FieldConflictError when another manager holds a field."""

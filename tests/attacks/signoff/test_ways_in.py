@@ -486,7 +486,7 @@ def test_a_dispatch_carries_the_change_and_runs_on_its_base() -> None:
         dispatched(ref="production"),
         dispatched(inputs=PLAN | {"commit": "3" * 40}),
         dispatched(inputs={k: v for k, v in PLAN.items() if k != "commit"}),
-        dispatched().when(expected_commit=None),
+        dispatched(inputs={k: v for k, v in PLAN.items() if k != "commit"}).when(expected_commit=None),
         dispatched(workflow="destroy.yml"),
         dispatched(workflow=".github/workflows/destroy.yml"),
         dispatched(inputs=PLAN | {"mode": "apply"}),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tools.kubernetes.comparing import first_difference, quantity
+from tools.kubernetes.comparing import first_difference, owned_by_another, quantity, unsigned
 
 
 def spec(**fields: Any) -> dict[str, Any]:
@@ -98,3 +98,54 @@ def test_quantities(text: str, value: Decimal) -> None:
 @pytest.mark.parametrize("text", ["", "m", "1x", "1.2.3", "..", "1 Gi", "-"])
 def test_what_is_no_quantity(text: str) -> None:
     assert quantity(text) is None
+
+
+UNSIGNED: dict[str, tuple[Any, Any, set[str]]] = {
+    "nothing": (spec(replicas=3), spec(replicas=3), set()),
+    "what is no content": (spec(), spec() | {"status": {"a": 1}, "operation": {"sync": {}}}, set()),
+    "metadata": ({"metadata": {"name": "a"}}, {"metadata": {"name": "a", "uid": "u"}}, set()),
+    "an empty value": (spec(), spec(a={}, b=[], c=None, d=""), set()),
+    "a false": (spec(), spec(hostNetwork=False), {"/spec/hostNetwork"}),
+    "a field": (spec(replicas=3), spec(replicas=3, paused=True), {"/spec/paused"}),
+    "a whole part": ({"data": {"a": "1"}}, {"data": {"a": "1"}, "binaryData": {"b": "Yg=="}}, {"/binaryData"}),
+    "a key of a map": ({"data": {"a": "1"}}, {"data": {"a": "1", "b/c": "2"}}, {"/data/b~1c"}),
+    "a field of an item": (
+        spec(c=[{"name": "a"}, {"name": "b"}]),
+        spec(c=[{"name": "a"}, {"name": "b", "tty": True}]),
+        {"/spec/c/1/tty"},
+    ),
+    "null was signed": (spec(volumes=None), spec(volumes=[{"name": "v"}]), {"/spec/volumes"}),
+    "addresses": (
+        spec(ports=[{"port": 80}]),
+        spec(ports=[{"port": 80, "nodePort": 30000}], clusterIP="10.0.0.1", clusterIPs=["10.0.0.1"]),
+        set(),
+    ),
+    "an autoscaler's number": (spec(), spec(replicas=5), set()),
+    "nearly an address": (spec(), spec(externalIPs=["1.2.3.4"]), {"/spec/externalIPs"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", UNSIGNED)
+def test_what_nobody_signed(what: str) -> None:
+    signed, live, pointers = UNSIGNED[what]
+    assert set(unsigned(signed, live)) == pointers
+
+
+OURS = {"manager": "countersign", "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+THEIRS: dict[str, tuple[dict[str, Any], str, bool]] = {
+    "our own apply": (OURS, "/spec/replicas", False),
+    "our name, another way of writing": (OURS | {"operation": "Update"}, "/spec/replicas", True),
+    "another": (OURS | {"manager": "kubectl"}, "/spec/replicas", True),
+    "another's other field": (OURS | {"manager": "kubectl"}, "/spec/paused", False),
+    "a status": (OURS | {"manager": "kube-controller-manager", "subresource": "status"}, "/spec/replicas", False),
+    "a whole map": ({"manager": "x", "fieldsV1": {"f:data": {}}}, "/data/a~1b", True),
+    "an item": ({"manager": "x", "fieldsV1": {"f:c": {'k:{"name":"a"}': {"f:tty": {}}}}}, "/c/0/tty", True),
+    "an item's other field": ({"manager": "x", "fieldsV1": {"f:c": {'k:{"name":"a"}': {"f:tty": {}}}}}, "/c/0/env", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", THEIRS)
+def test_whose_a_field_is(what: str) -> None:
+    entry, pointer, owned = THEIRS[what]
+    live = {"metadata": {"managedFields": [entry]}}
+    assert owned_by_another(live, pointer, "countersign") is owned

@@ -14,7 +14,16 @@ from tools.kubernetes.client import MERGE, Client, FieldConflictError, connect
 from tools.kubernetes.cluster import LiveCluster
 from tools.kubernetes.verbs import verbs
 from tools.settings import KubernetesSettings
-from tools.verbs import Call, ConflictError, NotFoundError, Receipt, TargetError, UnreachableError, Verb
+from tools.verbs import (
+    Call,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    Receipt,
+    TargetError,
+    UnreachableError,
+    Verb,
+)
 
 Json = dict[str, Any]
 
@@ -118,6 +127,66 @@ def test_what_somebody_else_changed_is_a_difference(shop: Shop, what: str) -> No
     receipt = found(shop, call)
     assert not receipt.matches
     assert receipt.difference == pointer
+
+
+ADDED: dict[str, tuple[Json, str]] = {
+    "the host's network": ({"spec": {"template": {"spec": {"hostNetwork": True}}}}, "/spec/template/spec/hostNetwork"),
+    "another strategy": ({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}, "/spec/strategy"),
+    "a label of the pods": ({"spec": {"template": {"metadata": {"labels": {"x": "y"}}}}}, "/spec/template/metadata/labels/x"),
+    "a pause": ({"spec": {"paused": True}}, "/spec/paused"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forbidden", [False, True], ids=["", "without a right to any other name"])
+@pytest.mark.parametrize("what", ADDED)
+def test_a_field_that_somebody_else_added_is_a_difference(shop: Shop, what: str, forbidden: bool) -> None:
+    patch, pointer = ADDED[what]
+    manifest = signed(deployment(f"added-{list(ADDED).index(what)}-{int(forbidden)}"))
+    call = shop.apply(manifest)
+    verb(shop, "apply").perform(call)
+    assert found(shop, call).matches
+    other_hand(shop, path_of(manifest), patch)
+    client = connect(KubernetesSettings(kubeconfig=shop.served.kubeconfig))
+    cluster = LiveCluster(OneName(client, manifest["metadata"]["name"]) if forbidden else client)  # type: ignore[arg-type]
+    receipt = verbs(cluster, sleep=no_sleep)["kubernetes.apply"].find(call)
+    client.close()
+    assert receipt is not None
+    assert (receipt.matches, receipt.difference) == (False, pointer)
+
+
+class OneName:
+    """A client whose account may write objects of one name alone, as RBAC's resourceNames allow."""
+
+    def __init__(self, inner: Client, name: str) -> None:
+        self._inner, self._name, self.server = inner, name, inner.server
+
+    def json(self, method: str, path: str, **more: Any) -> Json:
+        if method == "PATCH" and not path.endswith(f"/{self._name}"):
+            raise ForbiddenError(f"may not patch {path}")
+        return self._inner.json(method, path, **more)
+
+
+@pytest.mark.parametrize("forbidden", [False, True])
+def test_what_the_server_fills_in_is_none(shop: Shop, forbidden: bool) -> None:
+    service = signed(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": f"plain-{int(forbidden)}", "namespace": "web"},
+            "spec": {"selector": {"a": "b"}, "ports": [{"port": 80}]},
+        }
+    )
+    client = connect(KubernetesSettings(kubeconfig=shop.served.kubeconfig))
+    cluster = LiveCluster(OneName(client, service["metadata"]["name"]) if forbidden else client)  # type: ignore[arg-type]
+    apply, call = verbs(cluster, sleep=no_sleep)["kubernetes.apply"], shop.apply(service)
+    apply.perform(call)
+    receipt = apply.find(call)
+    assert receipt is not None and receipt.matches, receipt
+    client.close()
+
+
+def test_the_dry_run_of_another_name_leaves_nothing(shop: Shop) -> None:
+    assert shop.cluster.find("apps/v1", "Deployment", "web", "countersign-dry-run") is None
 
 
 def test_a_field_of_another_manager_is_not_taken(shop: Shop) -> None:
