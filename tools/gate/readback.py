@@ -47,7 +47,7 @@ def _workflow_run(room: Room, ledger: Ledger, _signoff: str, call: Call, facts: 
     ran, signed = _file(room, path, ledger.expected_commit), _signed_file(room, ledger, path)
     if ran != signed or signed is None:
         return f"{path} has {ran} at the dispatched commit, signed was {signed}"
-    inputs = call.arguments["inputs"]
+    inputs: Any = call.arguments["inputs"]
     applies = isinstance(inputs, Mapping) and inputs.get("mode") != "plan"
     return _plan(room, str(inputs["plan_run_id"]), str(inputs["plan_sha256"])) if applies else ""
 

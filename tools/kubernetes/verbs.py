@@ -128,6 +128,8 @@ class Apply:
             "resource_version": metadata.get("resourceVersion", ""),
             "generation": metadata.get("generation", 0),
         }
+        if difference is not None:
+            facts |= {"signed": _shown(manifest, difference), "found": _shown(live, difference)}
         return Receipt(verb=call.verb, facts=facts, matches=difference is None, difference=difference or "")
 
     @staticmethod
@@ -190,6 +192,18 @@ class Apply:
 
     def settle(self, call: Call) -> None:
         """An apply is there when it is answered."""
+
+
+def _shown(value: Any, pointer: str) -> str:  # noqa: ANN401 - any JSON value
+    """What stands at a pointer, as JSON of at most 200 characters; empty when nothing does."""
+    for token in pointer.split("/")[1:]:
+        token = token.replace("~1", "/").replace("~0", "~")  # noqa: PLW2901 - the token, unescaped
+        if isinstance(value, Mapping):
+            value = value.get(token)
+        else:
+            held = isinstance(value, list) and token.isdecimal() and int(token) < len(value)
+            value = value[int(token)] if held else None
+    return "" if value is None else json.dumps(value, ensure_ascii=False)[:200]
 
 
 def _content(manifest: Json) -> Json:

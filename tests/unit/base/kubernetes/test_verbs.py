@@ -127,6 +127,7 @@ def test_what_somebody_else_changed_is_a_difference(shop: Shop, what: str) -> No
     receipt = found(shop, call)
     assert not receipt.matches
     assert receipt.difference == pointer
+    assert receipt.facts["signed"] != receipt.facts["found"]
 
 
 ADDED: dict[str, tuple[Json, str]] = {
