@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ on:
     inputs:
       change_id: {type: string, required: true}
       mode: {type: string, required: true}
+      commit: {type: string, required: true}
 jobs:
   plan:
     runs-on: ubuntu-24.04
@@ -87,7 +88,6 @@ def gh(tmp_path: Path) -> Iterator[Behind]:
     definitions = tmp_path / "definitions.json"
     definitions.write_text((adapter.FOLDER / GITHUB.file.definitions).read_text())
     with served(tmp_path / "hub") as hub:
-        hub.commit({".github/workflows/terraform.yml": WORKFLOW})
         world = World(tmp_path / "gate", repository=hub.target)  # type: ignore[arg-type]
         log = world.folder / "servers/gh.home/calls.jsonl"
         told = settings(hub, definitions, log)
@@ -97,19 +97,24 @@ def gh(tmp_path: Path) -> Iterator[Behind]:
         server.close()
 
 
-def signed(gh: Behind) -> tuple[str, str]:
+def signed(gh: Behind, files: Mapping[str, bytes] = FILES) -> tuple[str, str]:
     """A deposited publish phase: commit, pull request, reviewers, comment. Its sign-off and branch."""
     opened = gh.world.open()
     assert opened.destination.repository is not None
     branch = f"countersign/{opened.change_id}"
     number = {"$receipt": {"seq": 2, "fact": "number"}}
-    files = [
-        {"path": path, "operation": "add", "mode": "100644", "file": {"$artifact": path}}
-        for path in sorted(FILES)
+    entries = [
+        {
+            "path": path,
+            "operation": "add",
+            "mode": "100644",
+            "file": {"$artifact": path},
+        }
+        for path in sorted(files)
     ]
     push = {
         "branch": branch, "base_commit": opened.destination.repository.base_commit, "message": "Add files\n\nCountersign-Change: x\n",
-        "author": {"name": "Countersign", "email": "countersign@example.invalid"}, "date": SIGNED_AT, "files": files,
+        "author": {"name": "Countersign", "email": "countersign@example.invalid"}, "date": SIGNED_AT, "files": entries,
     }  # fmt: skip
     before = ("previous_done",)
     grants: list[Any] = [
@@ -128,16 +133,16 @@ def signed(gh: Behind) -> tuple[str, str]:
         ),
         ("github", "comment", {"number": number, "body": "Signed."}, before),
     ]
-    change = gh.world.change(opened, FILES, grants)
-    return gh.world.desk.deposit(gh.world.sign(change, FILES)).signoff, branch
+    change = gh.world.change(opened, dict(files), grants)
+    return gh.world.desk.deposit(gh.world.sign(change, dict(files))).signoff, branch
 
 
 HERE = {"owner": "acme", "repo": "platform"}
 
 
-def allowed(branch: str) -> list[tuple[str, dict[str, Any]]]:
+def allowed(branch: str, signed_files: Mapping[str, bytes] = FILES) -> list[tuple[str, dict[str, Any]]]:
     """The raw calls that `signed` allows, in their order, with the pull request's number 1."""
-    files = [{"path": path, "content": data.decode()} for path, data in sorted(FILES.items())]
+    files = [{"path": path, "content": data.decode()} for path, data in sorted(signed_files.items())]
     message = "Add files\n\nCountersign-Change: x\n"
     return [
         ("push_files", {**HERE, "branch": branch, "message": message, "files": files}),
@@ -211,11 +216,27 @@ def test_each_tool_with_a_verb_does_what_was_signed_once_and_is_read_back(gh: Be
 
 
 def test_a_workflow_is_started_as_it_was_signed(gh: Behind) -> None:
+    """The base goes forward to the commit that the server pushed, by our own client; its workflow is started by the server."""
+    files = {**FILES, ".github/workflows/terraform.yml": WORKFLOW.encode()}
+    _, branch = signed(gh, files)
+    raw = allowed(branch, files)
+    for tool, given in raw:
+        assert "grants" in gh.ask("devops", tool, given)
+    base, commit = gh.hub.tip(), gh.hub.tip(branch)
     opened = gh.world.open(Phase.RELEASE)
-    inputs = {"change_id": opened.change_id, "mode": "plan"}
-    said = {"workflow": "terraform.yml", "ref": "main", "inputs": inputs}
-    change = gh.world.change(opened, {}, [("github", "dispatch_workflow", said, ("previous_done",))])
-    gh.world.desk.deposit(gh.world.sign(change, {}))
+    inputs = {"change_id": opened.change_id, "mode": "plan", "commit": commit}
+    grants: list[Any] = [
+        ("github", "advance_base", {"branch": "main", "from": base, "to": commit}, ("previous_done",)),
+        (
+            "github",
+            "dispatch_workflow",
+            {"workflow": "terraform.yml", "ref": "main", "inputs": inputs},
+            ("previous_done",),
+        ),
+    ]
+    change = gh.world.change(opened, {}, grants)
+    release = gh.world.desk.deposit(gh.world.sign(change, {})).signoff
+    assert gh.world.submit(release, 1).state == "done"
     given = {
         **HERE,
         "method": "run_workflow",
@@ -231,9 +252,10 @@ def test_a_workflow_is_started_as_it_was_signed(gh: Behind) -> None:
     ):
         assert gh.ask("devops", "actions_run_trigger", given | edit)["refused"] == "no-grant"
     answer = gh.ask("devops", "actions_run_trigger", given)
-    assert answer["grants"][0]["state"] in {"waiting", "done"}, answer
+    assert answer.get("grants", [{}])[0].get("state") in {"waiting", "done"}, answer
+    assert answer["grants"][0]["receipt"]["head_sha"] == commit
     assert gh.state()[3] == 1
-    assert len(gh.calls()) == 1
+    assert [name for name, _ in gh.calls()] == [*(tool for tool, _ in raw), "actions_run_trigger"]
 
 
 def test_a_branch_that_somebody_else_made_is_not_pushed_to(gh: Behind) -> None:
