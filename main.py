@@ -166,6 +166,22 @@ def verify(
 
 
 @app.command()
+def drift(
+    run_id: Annotated[str | None, typer.Argument(help="One run. Default: every run.")] = None,
+    *,
+    profile: Profile = None,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Compare what was signed and done with what stands at the targets now; exit 3 when something differs."""
+    from tools.launch import drift  # noqa: PLC0415
+
+    document, text = drift.drift(run_id, profile, state_dir, os.environ)
+    answer(document, text, as_json=as_json)
+    leave(3 if document["differences"] else 0)
+
+
+@app.command()
 def sign(
     run_id: RunName = "last",
     *,

@@ -52,6 +52,7 @@ EFFECTS: Mapping[str, Mapping[str, Effect]] = MappingProxyType({
         "confirm": Effect.ANNOTATE,
         "cosign": Effect.ANNOTATE,
         "refuse": Effect.ANNOTATE,
+        "drift": Effect.ANNOTATE,
         "submit": Effect.MUTATE,
     },
 })  # fmt: skip

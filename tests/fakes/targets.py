@@ -102,6 +102,8 @@ class FakeRepository:
     full_name: str = "acme/platform"
     workflow: dict[str, bytes] = field(default_factory=dict)
     """Commit -> bytes of the one workflow; `name: terraform` at any other."""
+    standing: dict[str, bytes] = field(default_factory=dict)
+    """Path -> bytes of what else stands at any commit."""
     pull: ReviewedPull | None = None
     asked: int = 0
 
@@ -166,6 +168,8 @@ class FakeRepository:
         return str(list(self.all["github.push_commit"].effects.values())[-1]["commit"])
 
     def file_digest(self, path: str, commit: str) -> str | None:
+        if path in self.standing:
+            return digest_of(self.standing[path])
         return digest_of(self.workflow.get(commit, b"name: terraform")) if path == WORKFLOW else None
 
     def reviewed(self, number: int) -> ReviewedPull:

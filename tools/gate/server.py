@@ -18,6 +18,7 @@ from policies.trust import TrustFaultError
 from tools.gate import states
 from tools.gate.approval import Approvals
 from tools.gate.cosigning import cosign
+from tools.gate.drift import Drift
 from tools.gate.issue import Desk
 from tools.gate.journal import JournalFaultError
 from tools.gate.plan import PlanOfRecord
@@ -29,6 +30,8 @@ from tools.gate.words import (
     Confirmation,
     Cosign,
     Deposit,
+    DriftAsked,
+    DriftReport,
     FetchChange,
     GrantState,
     IssuedChange,
@@ -92,6 +95,7 @@ def tools_of(room: Room, judge: Callable[[JudgePlan], PlanVerdict], role: Role) 
         _tool("show_change", "The whole of a change that waits: every call, the destination, and every file before and after.", SignoffRef, ShownChange, partial(states.shown, room)),
         _tool("confirm", "The person's yes to one sign-off.", Confirmation, SignoffState, partial(states.answer, room, yes=True), Effect.ANNOTATE),
         _tool("cosign", "A person's own signature over the very payload that the notary signed.", Cosign, SignoffState, partial(cosign, room), Effect.ANNOTATE),
+        _tool("drift", "Compare every done effect of the live sign-offs with its target, now; each difference is an alarm on its run.", DriftAsked, DriftReport, Drift(room).compare, Effect.ANNOTATE),
         _tool("refuse", "The person's no to one sign-off.", Confirmation, SignoffState, partial(states.answer, room, yes=False), Effect.ANNOTATE),
     ]  # fmt: skip
     others = [

@@ -192,6 +192,43 @@ class Cosign(Word):
     bundle: str
 
 
+class DriftAsked(Word):
+    """Compare what one run did, or what every run did."""
+
+    run_id: str | None = None
+
+
+class Drifted(Word):
+    """An effect that is not any more what was signed."""
+
+    run_id: str
+    signoff: Digest
+    seq: int
+    grant: str
+    destination: str
+    what: str
+    signed: str = ""
+    found: str
+
+
+class NotCompared(Word):
+    """A done grant that was not compared, and why."""
+
+    run_id: str
+    signoff: Digest
+    seq: int
+    grant: str
+    why: str
+
+
+class DriftReport(Word):
+    """What was compared at the live targets just now."""
+
+    compared: int
+    differences: tuple[Drifted, ...]
+    skipped: tuple[NotCompared, ...]
+
+
 class DenialRecord(Word):
     """A call that the gate denied."""
 

@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from tools.kubernetes.client import MERGE, connect
+from tools.settings import KubernetesSettings
+
 ROOT = Path(__file__).resolve().parents[4]
 COMMAND = [sys.executable, str(ROOT / "main.py")]
 PHASES = {
@@ -174,3 +177,32 @@ def approve(api: str, state: Path, number: int) -> None:
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert json.loads(answer.read())["state"] == "APPROVED"
+
+
+def test_drift_compares_later_and_names_what_somebody_changed(tmp_path: Path) -> None:
+    assert countersign("sandbox", "up", folder=tmp_path).returncode == 0
+    try:
+        code, document, said = run("Deploy nginx with 3 replicas to namespace web on Kubernetes", tmp_path)
+        assert code == 0, said
+        whole = countersign("drift", "--json", folder=tmp_path)
+        assert whole.returncode == 0, whole.stdout + whole.stderr
+        assert json.loads(whole.stdout)["compared"] >= 10
+        up = json.loads((tmp_path / "gate" / "sandbox" / "up.json").read_text())["rehearsal"]
+        client = connect(KubernetesSettings(kubeconfig=Path(up["kubeconfig"])))
+        patch = {"spec": {"template": {"spec": {"hostNetwork": True}}}}
+        client.json("PATCH", "/apis/apps/v1/namespaces/web/deployments/nginx", body=patch, media_type=MERGE)
+        client.close()
+        found = countersign("drift", "last", folder=tmp_path)
+        assert found.returncode == 3, found.stderr
+        assert "/spec/template/spec/hostNetwork" in found.stdout
+        assert document["run_id"] in found.stdout
+        assert "there:  true" in found.stdout
+    finally:
+        assert countersign("sandbox", "down", folder=tmp_path).returncode == 0
+
+
+def test_a_runs_own_sandbox_is_looked_at_again(tmp_path: Path) -> None:
+    assert run("Deploy nginx with 3 replicas to namespace web on Kubernetes", tmp_path)[0] == 0
+    found = countersign("drift", "last", "--json", folder=tmp_path)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert json.loads(found.stdout)["compared"] >= 10
