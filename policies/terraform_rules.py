@@ -19,6 +19,14 @@ from policies.terraform_storage import storage
 from policies.terraform_supply import execution, state, supply
 
 
+_TFVARS = "terraform.tfvars"
+
+
+def _precedence(path: str) -> tuple[bool, str]:
+    """As Terraform reads values: terraform.tfvars first, then *.auto.tfvars by name; the later value counts."""
+    return posixpath.basename(path) != _TFVARS, path
+
+
 @dataclass(frozen=True)
 class TerraformTree:
     """Every Terraform file of a tree, parsed, as modules by folder."""
@@ -34,11 +42,11 @@ class TerraformTree:
         }
         folders: dict[str, list[HclFile]] = defaultdict(list)
         tfvars: dict[str, dict[str, object]] = defaultdict(dict)
-        for path, file in files.items():
+        for path, file in sorted(files.items(), key=lambda found: _precedence(found[0])):
             folder, name = posixpath.split(path)
             if path.endswith(".tf"):
                 folders[folder].append(file)
-            elif name == "terraform.tfvars" or name.endswith(".auto.tfvars"):
+            elif name == _TFVARS or name.endswith(".auto.tfvars"):
                 tfvars[folder] |= {key: attribute.value for key, attribute in file.attributes.items()}
         modules = {
             folder: TerraformModule(folder, tuple(found), tfvars[folder]) for folder, found in folders.items()

@@ -32,7 +32,8 @@ def settled(folder: Path, toml: str = "", profile: str = "sandbox") -> config.Co
 def verified(told: config.Config, run: str) -> Any:
     trusted = trust.load(told.state_dir / "trust.json")
     bundle = requesting.kept(told, run)
-    return request.verify(bundle, trust=trusted, now=NOW, profile=told.profile.name, rehearsal=told.rehearsal)
+    now = datetime.now(UTC)
+    return request.verify(bundle, trust=trusted, now=now, profile=told.profile.name, rehearsal=told.rehearsal)
 
 
 def test_in_the_sandbox_each_goal_gets_a_run_of_its_own_signed_by_the_sandboxs_person(tmp_path: Path) -> None:

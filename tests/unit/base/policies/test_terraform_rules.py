@@ -354,6 +354,15 @@ def test_tfvars_give_variables_their_values() -> None:
     )
 
 
+def test_the_value_that_terraform_would_use_is_the_one_that_is_judged() -> None:
+    code = BUCKET + 'variable "acl" {\n}\nresource "aws_s3_bucket_acl" "a" {\n  acl = var.acl\n}'
+    public, private = 'acl = "public-read"\n', 'acl = "private"\n'
+    for first, last, said in ((public, private, False), (private, public, True)):
+        for names in (("terraform.tfvars", "a.auto.tfvars"), ("a.auto.tfvars", "b.auto.tfvars")):
+            tree = {"infra/main.tf": code, f"infra/{names[0]}": first, f"infra/{names[1]}": last}
+            assert ("terraform/s3-public-acl" in rules(judge(tree))) is said, names
+
+
 BACKEND = 'terraform {\n  backend "s3" {\n    bucket = "state"\n  }\n}\n'
 
 
