@@ -12,6 +12,7 @@ from typing import Any
 
 from policies import approval
 from policies.change import CHANGE_ANNOTATION, Artifact, ChangeSet, Content, Grant, Operation, Phase
+from policies.images import from_registry, images_named, parse_image
 from policies.profile import Profile, matches
 from policies.refusal import SignoffError
 from policies.strict import decode
@@ -76,6 +77,9 @@ def object_fault(data: bytes, case: Case) -> str | None:
     kind = f"{body['kind']}.{group}" if group else body["kind"]
     if not matches(case.profile.scope.kinds, kind):
         return f"kind {kind} is outside profile {case.profile.name}"
+    registries = frozenset(case.profile.scope.registries)
+    if odd := [text for text in images_named(body) if not from_registry(parse_image(text), registries)]:
+        return f"image {odd[0][:200]} is from a registry outside profile {case.profile.name}"
     return _place_fault(kind, meta, case)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import JsonValue
 
 from policies.finding import Finding, ImageFacts, ImageTable, ParameterChange, Remediation, SetValue
 from policies.kubernetes_objects import mapping
-from policies.pod_specs import PodSpecAt
+from policies.pod_specs import CONTAINER_LISTS, PodSpecAt
 from policies.rules import rule
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -88,13 +89,30 @@ def image_findings(
         reference = parse_image(text)
         image = ContainerImage(at, pointer, container, reference, images.get(reference.repository))
         yield from _pin(image, text, rehearsal=rehearsal)
-        if not _allowed(reference, allowed_registries):
+        if not from_registry(reference, allowed_registries):
             allowed = ", ".join(sorted(allowed_registries)) or "none"
             yield image.finding("kubernetes/image-registry", f"uses {text}; allowed registries are {allowed}")
         yield from _user(image, images)
 
 
-def _allowed(reference: ImageReference, allowed: frozenset[str]) -> bool:
+def images_named(value: object) -> Iterator[str]:
+    """Every image that a JSON value would have pulled: of containers of any kind and of image volumes, wherever they stand."""
+    if isinstance(value, dict):
+        for name in (*CONTAINER_LISTS, "volumes"):
+            listed = value.get(name)
+            for entry in map(mapping, listed if isinstance(listed, list) else ()):
+                image = entry.get("image")
+                if text := mapping(image).get("reference") if name == "volumes" else image:
+                    yield str(text)
+        for inner in value.values():
+            yield from images_named(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from images_named(inner)
+
+
+def from_registry(reference: ImageReference, allowed: AbstractSet[str]) -> bool:
+    """Whether an entry of the list is the reference's registry, or a path in it."""
     name = reference.repository
     return any(name == entry or name.startswith(entry.rstrip("/") + "/") for entry in allowed)
 

@@ -18,7 +18,6 @@ from policies.terraform_network import network
 from policies.terraform_storage import storage
 from policies.terraform_supply import execution, state, supply
 
-
 _TFVARS = "terraform.tfvars"
 
 

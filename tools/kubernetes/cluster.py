@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from policies.change import ClusterTarget
+from policies.change import ClusterTarget, canonical
 from tools.kubernetes.client import APPLY, MERGE, Client
 from tools.verbs import NotFoundError, TargetError
 
@@ -134,12 +134,15 @@ class LiveCluster:
     def apply(
         self, manifest: Mapping[str, Any], namespace: str, *, dry_run: bool, manager: str = MANAGER
     ) -> Json:
-        """Server-side apply as `manager`, never forced. Raises FieldConflictError and other TargetErrors."""
+        """Server-side apply as `manager`, never forced, of the manifest's canonical JSON: the very bytes that were signed.
+
+        Raises FieldConflictError and other TargetErrors.
+        """
         served = self.served(str(manifest["apiVersion"]), str(manifest["kind"]))
         query = {"fieldManager": manager, "force": "false", "fieldValidation": "Strict"}
         query |= {"dryRun": "All"} if dry_run else {}
         path = served.path(namespace, manifest["metadata"]["name"])
-        return self._client.json("PATCH", path, query=query, body=dict(manifest), media_type=APPLY)
+        return self._client.json("PATCH", path, query=query, body=canonical(dict(manifest)), media_type=APPLY)
 
     def merge(self, served: Served, namespace: str, name: str, patch: Json) -> Json:
         """A JSON merge patch as `countersign`; with metadata.resourceVersion in it, only if the object has not moved."""

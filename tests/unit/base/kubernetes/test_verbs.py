@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+import urllib3
 
 from policies.change import Destination, canonical, digest_of
 from tests.fakes.served_cluster import NGINX, deployment
@@ -73,6 +74,31 @@ def test_an_object_is_found_only_after_it_was_applied(shop: Shop) -> None:
         lambda: shop.cluster.listed("v1", "Pod", "web"),
         lambda pods: [p["status"]["phase"] for p in pods] == ["Running"] * 3,
     )
+
+
+def test_what_travels_is_the_canonical_json_that_was_signed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    request = urllib3.PoolManager.request
+
+    def seen(self: urllib3.PoolManager, method: str, url: str, **options: Any) -> Any:
+        if method == "PATCH":
+            sent.append(options["body"])
+        return request(self, method, url, **options)
+
+    monkeypatch.setattr(urllib3.PoolManager, "request", seen)
+    call = shop.apply(
+        signed(
+            {
+                **deployment("wire"),
+                "metadata": {"name": "wire", "namespace": "web", "labels": {"app": "wire"}},
+            }
+        )
+    )
+    verb(shop, "apply").perform(call)
+    [data] = call.content.values()
+    assert sent == [data, data], "a dry run and the apply, each of the signed bytes"
 
 
 def test_a_namespace_has_none(shop: Shop) -> None:
