@@ -59,7 +59,7 @@ from policies.refusal import GateError
 from policies.request import SignedRequest
 from policies.signoff import Predicate, Signoff, WrongRoleError, in_force
 from policies.strict import decode
-from policies.trust import KeyId, Trust, moment
+from policies.trust import Instant, KeyId, Trust, moment
 
 __all__ = ["Evidence", "Facts", "Gate", "GateError", "Issued", "Permit"]
 _SEAL = object()
@@ -73,6 +73,8 @@ class Permit:
     change_id: str
     grant: Grant
     destination: Destination
+    signed: Instant
+    """Since when the sign-off counts."""
     content: Content
     """The bytes that the arguments refer to, by digest."""
     _arguments: bytes
@@ -149,6 +151,7 @@ class Gate:
             change_id=change.change_id,
             grant=grant,
             destination=change.destination,
+            signed=signoff.predicate.not_before,
             content=MappingProxyType({digest: evidence.content[digest] for digest in wanted}),
             _arguments=canonical(arguments),
             seal=_SEAL,

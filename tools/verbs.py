@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from policies.change import ClusterTarget, Content, Destination, RepositoryTarget, Word
 
@@ -30,6 +30,10 @@ class Call(Word):
     arguments: Mapping[str, JsonValue]
     effect_key: str
     content: Mapping[str, bytes]
+    signed: str | None = Field(
+        default=None,
+        description="RFC 3339, UTC: since when its sign-off counts; what another change made later is not undone",
+    )
 
 
 class Receipt(Word):

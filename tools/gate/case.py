@@ -130,6 +130,7 @@ def call_of(permit: Permit) -> Call:
         destination=permit.destination,
         arguments=permit.arguments,
         effect_key=permit.effect_key,
+        signed=permit.signed,
         content=permit.content,
     )
 

@@ -11,13 +11,11 @@ from urllib.parse import quote
 from pydantic import JsonValue, ValidationError
 
 from tools.github.arguments import DispatchWorkflowArguments, MarkedInputs, parsed, place
+from tools.github.claims import Claims
 from tools.github.repository import LiveRepository
 from tools.github.runs import PLAN, Runs
 from tools.github.shapes import Run
 from tools.verbs import Call, ConflictError, NotFoundError, Receipt, TargetError, UnreachableError
-
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 3.0
 
 
 class DispatchWorkflow:
@@ -32,7 +30,8 @@ class DispatchWorkflow:
         patience: float = 60.0,
     ) -> None:
         self._repository, self._runs = repository, Runs(repository)
-        self._sleep, self._clock, self._patience = sleep, clock, patience
+        self._claims = Claims(repository, sleep=sleep, clock=clock, patience=patience)
+        self._patience = patience
 
     def find(self, call: Call) -> Receipt | None:
         """The receipt of this change's newest run, as far as it is; it matches when it runs the signed commit. Raises TargetError."""
@@ -80,12 +79,16 @@ class DispatchWorkflow:
         self.settle(call)
 
     def ready(self, call: Call) -> None:
-        """Raises ConflictError when the branch is not at the signed commit."""
+        """Raises ConflictError when the branch is not at the signed commit, or another gate has started it."""
         asked, marks = self._asked(call)
         if marks.commit is not None and (tip := self._repository.tip(asked.ref)) != marks.commit:
             raise ConflictError(
                 f"{asked.ref} is at {tip or 'nothing'}, not at the signed {marks.commit}: run again on what is there"
             )
+        _, target = parsed(DispatchWorkflowArguments, call, self._repository)
+        name = f"{call.change_id}/{marks.mode or 'run'}"
+        at = marks.commit or target.base_commit
+        self._claims.take(name, at, lambda: self._newest(asked, marks) is not None)
 
     def words(self, call: Call) -> Mapping[str, JsonValue]:
         """`owner`, `repo`, `workflow` as a file name, `ref`, `inputs`. Raises TargetError."""
@@ -96,15 +99,11 @@ class DispatchWorkflow:
     def settle(self, call: Call) -> None:
         """Wait until the run can be seen. Raises UnreachableError."""
         asked, marks = self._asked(call)
-        end, pause = self._clock() + self._patience, _FIRST_PAUSE
-        while self._newest(asked, marks) is None:
-            if self._clock() >= end:
-                raise UnreachableError(
-                    f"{_file(asked)} was dispatched, but no run of it is titled with {marks.change_id} after {self._patience:g} s: "
-                    "its run-name must carry inputs.change_id and inputs.mode; look at the repository's runs before going on"
-                )
-            self._sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+        if not self._claims.appears(lambda: self._newest(asked, marks) is not None):
+            raise UnreachableError(
+                f"{_file(asked)} was dispatched, but no run of it is titled with {marks.change_id} after {self._patience:g} s: "
+                "its run-name must carry inputs.change_id and inputs.mode; look at the repository's runs before going on"
+            )
 
     def _newest(self, asked: DispatchWorkflowArguments, marks: MarkedInputs) -> Run | None:
         try:

@@ -14,6 +14,7 @@ from tools.github.arguments import (
     parsed,
     place,
 )
+from tools.github.claims import Claims
 from tools.github.pulls import Pulls, state_of
 from tools.github.repository import LiveRepository
 from tools.github.shapes import Comment, Commit, Numbered, Pull
@@ -165,8 +166,8 @@ class RequestReviewers:
 class CommentOn:
     """`github.comment`: a remark whose hidden last line names the change and the text's digest."""
 
-    def __init__(self, repository: LiveRepository) -> None:
-        self._repository = repository
+    def __init__(self, repository: LiveRepository, claims: Claims) -> None:
+        self._repository, self._claims = repository, claims
         self._pulls = Pulls(repository)
 
     def find(self, call: Call) -> Receipt | None:
@@ -191,13 +192,17 @@ class CommentOn:
 
     def perform(self, call: Call) -> None:
         """Raises TargetError."""
+        self.ready(call)
         asked, text = self._text(call)
         path = f"{self._repository.path}/issues/{asked.number}/comments"
         self._repository.client.send(Comment, "POST", path, {"body": text})
 
     def ready(self, call: Call) -> None:
-        """Raises TargetError when the text carries a mark of its own."""
-        self._text(call)
+        """Raises TargetError when the text carries a mark of its own, ConflictError when another gate has written it."""
+        asked, _ = self._text(call)
+        _, target = parsed(CommentArguments, call, self._repository)
+        name = f"{call.change_id}/comment-{asked.number}-{digest_of(asked.body.encode())[7:23]}"
+        self._claims.take(name, target.base_commit, lambda: self.find(call) is not None)
 
     def words(self, call: Call) -> Mapping[str, JsonValue]:
         """`owner`, `repo`, `number`, `body` as it was signed, `marked_body` as it is sent. Raises TargetError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tools.github.claims import Claims
 from tools.github.commit_verbs import AdvanceBase, PushCommit
 from tools.github.dispatch import DispatchWorkflow
 from tools.github.pull_verbs import CommentOn, OpenPullRequest, RequestReviewers
@@ -25,5 +26,7 @@ def verbs(
         "github.request_reviewers": RequestReviewers(repository),
         "github.advance_base": AdvanceBase(repository),
         "github.dispatch_workflow": DispatchWorkflow(repository, sleep=sleep, clock=clock, patience=patience),
-        "github.comment": CommentOn(repository),
+        "github.comment": CommentOn(
+            repository, Claims(repository, sleep=sleep, clock=clock, patience=patience)
+        ),
     }

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from policies.change import Operation
 from tools.github.arguments import PushCommitArguments, parsed, place
+from tools.github.claims import Claims
 from tools.github.commit_verbs import PushCommit, bytes_of
 from tools.github.dispatch import DispatchWorkflow
 from tools.github.pull_verbs import CommentOn, OpenPullRequest, RequestReviewers
@@ -79,5 +80,5 @@ def ways(
         "github.open_pull_request": OpenPullRequest(repository),
         "github.request_reviewers": RequestReviewers(repository),
         "github.dispatch_workflow": DispatchWorkflow(repository, sleep=sleep, clock=clock),
-        "github.comment": CommentOn(repository),
+        "github.comment": CommentOn(repository, Claims(repository, sleep=sleep, clock=clock)),
     }

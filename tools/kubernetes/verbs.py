@@ -181,9 +181,26 @@ class Apply:
         self._cluster.apply(manifest, namespace, dry_run=False, manager=self._manager)
 
     def ready(self, call: Call) -> None:
-        """A dry run. Raises as `perform` does."""
+        """A dry run. Raises as `perform` does; ConflictError when another change was applied since this one was signed."""
         manifest, namespace = _object_of(call)
+        self._refuse_older(call, manifest, namespace)
         self._cluster.apply(manifest, namespace, dry_run=True, manager=self._manager)
+
+    def _refuse_older(self, call: Call, manifest: Json, namespace: str) -> None:
+        """A copy of the gate's folder may hold a grant that was spent elsewhere, and what came after it stands there now."""
+        name = manifest["metadata"]["name"]
+        live = self._cluster.find(manifest["apiVersion"], manifest["kind"], namespace, name)
+        metadata = live["metadata"] if live else {}
+        mark = (metadata.get("annotations") or {}).get(CHANGE_ANNOTATION)
+        if call.signed is None or mark in {None, call.change_id}:
+            return
+        entries = [e for e in metadata.get("managedFields") or () if e.get("manager") == self._manager]
+        applied = max((str(entry.get("time", "")) for entry in entries), default="")
+        if applied > call.signed:
+            raise ConflictError(
+                f"{manifest['kind']} {name} holds change {mark}, applied at {applied}, after this one was signed: "
+                "run again, the change must be judged on what is there"
+            )
 
     def words(self, call: Call) -> Mapping[str, JsonValue]:
         """`document`: the signed bytes as text. Raises TargetError."""
@@ -275,7 +292,7 @@ class SyncApplication:
                 f"namespace {arguments.namespace!r} is not in the signed destination: sign a change that names it"
             )
         application = self._cluster.get(*APPLICATION, arguments.namespace, arguments.name)
-        _refuse_unready(application, arguments)
+        _refuse_unready(application, arguments, call.change_id)
         operation: Json = {
             "initiatedBy": {"username": "countersign"},
             "info": [{"name": CHANGE_ANNOTATION, "value": call.change_id}],
@@ -322,13 +339,16 @@ def _sync_difference(application: Json, arguments: SyncArguments, facts: Mapping
     return ""
 
 
-def _refuse_unready(application: Json, arguments: SyncArguments) -> None:
+def _refuse_unready(application: Json, arguments: SyncArguments, change_id: str) -> None:
+    """What is read here still holds when the operation is asked for: the patch names this resourceVersion."""
     about = f"Application {arguments.namespace}/{arguments.name}"
     spec, state = application["spec"], (application.get("status") or {}).get("operationState") or {}
     if application.get("operation") or state.get("phase") in {"Running", "Terminating"}:
         raise ConflictError(
             f"{about} has an operation in progress: wait for its end, then submit this step again"
         )
+    if _is_ours(state.get("operation") or {}, change_id, arguments.revision):
+        raise ConflictError(f"another gate made it: {about} was synced for {change_id} already")
     if spec.get("sources"):
         raise ConflictError(
             f"{about} has several sources: only one source at a full commit SHA can be signed"

@@ -84,7 +84,7 @@ def apply(live: Json, wanted: Json, shape: Shape, owner: Owner, *, force: bool) 
     if conflicts and not force:
         raise errors.field_conflict((other.printed(), printed(path)) for other, path in conflicts)
     owners = {key: other.without(changed | removed) for key, other in owners.items()}
-    if before is not None and before.paths == owner.paths:
+    if before is not None and before.paths == owner.paths and not (changed or removed):
         owner = replace(owner, time=before.time)
     return merged, owners | {owner.key: owner}
 
@@ -109,6 +109,6 @@ def update(live: Mapping[str, Any], new: Mapping[str, Any], shape: Shape, owner:
     before = owners.pop(owner.key, None)
     owners = {key: other.without(changed | removed) for key, other in owners.items()}
     mine = (before.paths if before else frozenset()) - removed | changed
-    if before is not None and before.paths == mine:
+    if before is not None and before.paths == mine and not (changed or removed):
         owner = replace(owner, time=before.time)
     return owners | {owner.key: replace(owner, paths=frozenset(mine))}

@@ -121,6 +121,18 @@ def test_a_stop_at_any_point_leaves_no_effect_and_after_lifting_the_grant_runs_o
     assert world.all_effects() == 1
 
 
+def test_a_stopped_run_is_not_even_looked_up_at_the_target(world: World) -> None:
+    signed = world.signed()
+
+    def asked() -> None:
+        raise AssertionError("the target was asked")
+
+    world.repository.resolve = asked  # type: ignore[method-assign,assignment]
+    stopped(world)
+    with pytest.raises(StoppedError):
+        world.submit(signed.signoff, 1)
+
+
 def test_no_intent_is_written_after_a_stop(world: World) -> None:
     signed = world.signed()
     before_the_intent(world, signed)

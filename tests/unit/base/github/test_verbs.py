@@ -72,6 +72,8 @@ class LosesAnswers(Client):
 
     def tell(self, method: str, path: str, body: Mapping[str, Any]) -> None:
         super().tell(method, path, body)
+        if str(body.get("ref")).startswith("refs/countersign/"):
+            return
         raise UnreachableError("lost")
 
 

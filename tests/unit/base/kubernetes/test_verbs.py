@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -381,6 +383,41 @@ def test_an_application_is_synced_at_the_signed_commit(shop: Shop) -> None:
     pods = until(lambda: shop.cluster.listed("v1", "Pod", "shop"), lambda found: len(found) == 3)
     assert pods
     assert until(lambda: found(shop, call), lambda r: r.facts["health"] == "Healthy").matches
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_two_gates_that_both_found_nothing_sync_once(shop: Shop, *, at_once: bool) -> None:
+    name = f"raced-{at_once}".lower()
+    manifest = shop.application(
+        name, destination={"server": "https://kubernetes.default.svc", "namespace": "strict"}
+    )
+    verb(shop, "apply").perform(shop.apply(manifest))
+    until(
+        lambda: shop.cluster.get("argoproj.io/v1alpha1", "Application", "argocd", name),
+        lambda a: "sync" in a.get("status", {}),
+    )
+    clients = [connect(KubernetesSettings(kubeconfig=shop.served.kubeconfig)) for _ in range(2)]
+    gates = [
+        verbs(LiveCluster(client), sleep=time.sleep)["kubernetes.sync_application"] for client in clients
+    ]
+    call = sync(shop, name)
+    assert [gate.find(call) for gate in gates] == [None, None]
+
+    def perform(gate: Verb) -> str:
+        try:
+            gate.perform(call)
+        except ConflictError as fault:
+            return str(fault)
+        return ""
+
+    with ThreadPoolExecutor(2 if at_once else 1) as pool:
+        said = list(pool.map(perform, gates))
+    assert sum(not words for words in said) == 1, said
+    live = shop.cluster.get("argoproj.io/v1alpha1", "Application", "argocd", name)
+    assert len(live["status"].get("history") or [1]) == 1
+    assert [gate.find(call) is not None for gate in gates] == [True, True]
+    for client in clients:
+        client.close()
 
 
 def test_a_sync_before_it_was_asked_for_is_not_found(shop: Shop) -> None:
