@@ -19,6 +19,7 @@ on:
     inputs:
       change_id: {type: string, required: true}
       mode: {type: string, required: true}
+      commit: {type: string, required: false}
 jobs:
   plan:
     runs-on: ubuntu-24.04
@@ -82,7 +83,7 @@ def release(world: World, opened: OpenedChange, commit: str) -> Signing:
     """Advance the base to the pushed commit, dispatch the workflow."""
     place = opened.destination.repository
     assert place is not None
-    inputs = {"change_id": opened.change_id, "mode": "plan"}
+    inputs = {"change_id": opened.change_id, "mode": "plan", "commit": commit}
     grants: list[Call] = [
         (
             "github",
