@@ -36,7 +36,7 @@ layers:
 	@.venv-dev/bin/lint-imports
 
 contract:
-	@$(SETUP) base crew scanner dev
+	@$(SETUP) base crew scanner clients dev
 	@$(PYTHON) tests/run.py contract
 
 rig:

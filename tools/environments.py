@@ -1,4 +1,4 @@
-"""The four virtual environments, made once from hashed requirements.
+"""The virtual environments, made once from hashed requirements.
 
 Standard library alone: `make` runs this file with the machine's own python3 before anything is
 installed, and the launcher calls it for the environments that the first command lacks.
@@ -29,6 +29,7 @@ SIZES = {
     "base": "the trusted base, about 220 MB",
     "crew": "the agents, about 1.3 GB",
     "scanner": "checkov, about 240 MB",
+    "clients": "a LangChain agent for the contract tests, about 150 MB",
     "dev": "linters and the test runner, about 150 MB",
 }
 
