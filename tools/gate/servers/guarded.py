@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from policies.change import Digest
 from policies.trust import instant
 from tools.gate.servers.adapter import Adapter
-from tools.gate.servers.pinning import Pins, Record, Records
+from tools.gate.servers.pinning import Record, Records, text
 from tools.gate.servers.upstream import Upstream
 from tools.tool import ToolRefusedError
 
@@ -32,7 +31,7 @@ class GuardedServer:
     open: Callable[[], Upstream]
     clock: Callable[[], datetime]
     _running: Upstream | None = None
-    _seen: Mapping[str, Digest] = field(default_factory=dict)
+    _seen: Mapping[str, str] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def call(self, tool: str, arguments: Mapping[str, Any], *, changes: bool) -> str:
@@ -86,7 +85,7 @@ class GuardedServer:
         served = running.tools()
         found = record.pins(self.adapter.pins).differences(served)
         # What the shape leaves out is held too while the process lives: a text that changes under way is a changed tool.
-        now = {str(each["name"]): Pins({}, whole=True).digest(each) for each in served if not found}
+        now = {str(each["name"]): text(each) for each in served if not found}
         changed = [
             f"{name!r} was changed" for name in now if self._seen and self._seen.get(name) != now[name]
         ]

@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ _DECIDING = ("enum", "maximum", "minimum", "required", "type")
 
 class PinFaultError(Exception):
     """The record of a server cannot be read or written; the message names the file."""
+
+
+def text(value: object) -> str:
+    """A JSON value in one spelling: two that are the same here are the same in canonical form, for a fraction of its cost."""
+    return json.dumps(value, sort_keys=True)
 
 
 def shape(definition: Mapping[str, Any]) -> Json:
@@ -70,9 +76,16 @@ class Pins:
     def digest(self, definition: Mapping[str, Any]) -> Digest:
         """What is compared. A value without a canonical form has a digest that no pin has."""
         try:
-            return digest_of(canonical(definition if self.whole else shape(definition)))
+            return digest_of(canonical(self._compared(definition)))
         except (rfc8785.CanonicalizationError, RecursionError):
             return ""
+
+    def _compared(self, definition: Mapping[str, Any]) -> object:
+        return definition if self.whole else shape(definition)
+
+    @cached_property
+    def _texts(self) -> Mapping[str, str]:
+        return {name: text(self._compared(each)) for name, each in self.definitions.items()}
 
     def differences(self, served: Iterable[Json]) -> tuple[str, ...]:
         """What is not as pinned. A tool that is no longer served is none: it can only be missed."""
@@ -85,7 +98,9 @@ class Pins:
                 found.append(f"{str(name)[:64]!r} is listed twice")
             elif pinned is None:
                 found.append(f"{str(name)[:64]!r} was added")
-            elif self.digest(definition) != self.digest(pinned):
+            elif text(self._compared(definition)) != self._texts[str(name)] and self.digest(
+                definition
+            ) != self.digest(pinned):
                 found.append(f"{str(name)[:64]!r} was changed")
             seen.add(name)
         return tuple(found)
