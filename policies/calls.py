@@ -80,7 +80,20 @@ def object_fault(data: bytes, case: Case) -> str | None:
     registries = frozenset(case.profile.scope.registries)
     if odd := [text for text in images_named(body) if not from_registry(parse_image(text), registries)]:
         return f"image {odd[0][:200]} is from a registry outside profile {case.profile.name}"
-    return _place_fault(kind, meta, case)
+    return _place_fault(kind, meta, case) or _reach_fault(kind, body, case)
+
+
+def _reach_fault(kind: str, body: Mapping[str, Any], case: Case) -> str | None:
+    """A GitOps object puts others into namespaces: those are the change's reach too."""
+    spec = body.get("spec")
+    if kind not in {"Application.argoproj.io", "AppProject.argoproj.io"} or not isinstance(spec, dict):
+        return None
+    cluster = case.change.destination.cluster
+    named = spec.get("destinations") if kind.startswith("AppProject") else [spec.get("destination")]
+    places = [place.get("namespace") if isinstance(place, dict) else None for place in named or ()]
+    listed = cluster.namespaces if cluster else ()
+    odd = [place for place in places if place not in listed]
+    return f"{kind} reaches namespace {odd[0]}, which the destination does not list" if odd else None
 
 
 def _place_fault(kind: str, meta: Mapping[str, Any], case: Case) -> str | None:

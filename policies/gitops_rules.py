@@ -10,6 +10,8 @@ from policies.finding import Finding, Remediation, SetValue
 from policies.kubernetes_objects import ManifestObject, mapping, sequence
 from policies.rules import rule
 
+IN_CLUSTER = frozenset({"https://kubernetes.default.svc", "in-cluster"})
+"""The cluster that the controller runs in, as Argo CD calls it: the only one that a sign-off's destination names."""
 _SHA = re.compile(r"[0-9a-f]{40}")
 _UNJUDGED = {
     "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io", "image.toolkit.fluxcd.io",
@@ -69,11 +71,20 @@ def _application(
         yield _found(owner, "gitops/automated-sync", "syncs by itself", "/spec/syncPolicy/automated", fix=fix)
     if spec.get("project", "default") == "default":
         yield _found(owner, "gitops/default-project", "is in project default", "/spec/project")
-    destination = mapping(spec.get("destination"))
-    if not (destination.get("server") or destination.get("name")) or not destination.get("namespace"):
-        yield _found(owner, "gitops/destination", "does not say where its objects go", "/spec/destination")
+    yield from _reach(owner, mapping(spec.get("destination")))
     if spec.get("ignoreDifferences"):
         yield _found(owner, "gitops/ignore-differences", "ignores differences", "/spec/ignoreDifferences")
+
+
+def _reach(owner: ManifestObject, destination: dict[str, Any]) -> Iterator[Finding]:
+    """Where its objects go, and whether it would move by itself."""
+    if not (destination.get("server") or destination.get("name")) or not destination.get("namespace"):
+        yield _found(owner, "gitops/destination", "does not say where its objects go", "/spec/destination")
+    elif {destination.get("server"), destination.get("name")} - {None, ""} - IN_CLUSTER:
+        yield _found(owner, "gitops/destination", "sends its objects to another cluster", "/spec/destination")
+    for name in sorted({"operation", "status"} & set(owner.value)):
+        fix = owner.patch(SetValue(pointer=f"/{name}", remove=True))
+        yield _found(owner, "gitops/operation", f"brings its own {name}", f"/{name}", fix=fix, part=name)
 
 
 def _source(

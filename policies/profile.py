@@ -134,8 +134,13 @@ def scope_findings(change: ChangeSet, profile: Profile) -> list[Finding]:
     return [
         scope_finding(kind, value, resource, profile)
         for kind, patterns, value, resource in named
-        if not matches(patterns, value)
+        if not matches(patterns, value) or (kind == "namespace" and _system(value) and value not in patterns)
     ]
+
+
+def _system(namespace: str) -> bool:
+    """The cluster's own namespaces: `*` does not mean them, only their names do."""
+    return namespace.startswith("kube-")
 
 
 def scope_finding(kind: str, value: str, resource: str, profile: Profile) -> Finding:

@@ -216,12 +216,16 @@ TERRAFORM = (
         ("terraform/provisioner", CRITICAL, "A provisioner runs commands where the plan is applied, with its credentials.", "Remove it; let the image or cloud-init do the work."),
         ("terraform/external-data", CRITICAL, "The external data source runs a program during plan.", "Remove it; use a provider's own data source."),
         ("terraform/http-data", HIGH, "The http data source sends data out, and brings unreviewed content in, during plan.", "Remove it; write the value down or use a provider's own data source."),
+        ("terraform/reads-outside", HIGH, "A file function puts the runner's own files, its credentials among them, into plan and cloud.", "Name a file of this folder literally, as ${path.module}/NAME."),
+        ("terraform/remote-state", HIGH, "Another state is fetched during plan, from a server that this review does not know.", "Read it from the state store that the workflow configures."),
+        ("terraform/provider-endpoint", HIGH, "Signed requests and credentials would go to a server of the change's choice.", "Leave endpoints, proxies and certificates to the runner."),
         ("terraform/local-file", MEDIUM, "local_file writes files where the plan is applied.", "Remove it; use an output."),
         ("terraform/unjudged-resource", HIGH, "This resource takes its real content as text that no reader of Terraform understands.", "Use the provider's own resource for it."),
     ),
     *_table(
         RuleClass.STATE,
         ("terraform/backend", HIGH, "Another backend means another state: Terraform would build everything anew and forget the old.", "Leave the backend as it is, or move the state by hand first."),
+        ("terraform/backend-foreign", HIGH, "The state holds every secret; who keeps it can also say what exists.", "Use s3, gcs or azurerm without an endpoint of your own."),
         ("terraform/local-backend", MEDIUM, "State on a runner's disk is lost with the runner.", "Use a remote backend with locking."),
         ("terraform/removed", HIGH, "A removed block makes Terraform forget or destroy what it manages.", "Leave it to a person, or waive it by name."),
         ("terraform/moved", LOW, "A moved block renames in the state; a wrong one destroys and rebuilds.", "Check in the plan of record that nothing is destroyed."),
@@ -251,6 +255,7 @@ PLAN = (
 WORKFLOW = _table(
     RuleClass.WORKFLOW,
     ("workflow/unpinned-action", HIGH, "A tag or branch of an action can move to other code that runs with the job's token.", "Pin the action by its full commit SHA."),
+    ("workflow/unknown-action", HIGH, "A full SHA says which code runs, not whose: it may be a stranger's, or one of a fork's.", "Use an action and SHA of knowledge/pins.toml."),
     ("workflow/permissions-missing", MEDIUM, "Without `permissions` the job's token has the repository's default rights, often write.", "Set `permissions: {contents: read}` at the top and more only per job."),
     ("workflow/permissions-write-all", HIGH, "The token may write everything in the repository.", "Name the few permissions that are needed."),
     ("workflow/pull-request-target", CRITICAL, "Code of a stranger's pull request runs with the repository's secrets.", "Use `pull_request`, or do not check out the head."),
@@ -279,6 +284,7 @@ GITOPS = _table(
     ("gitops/project-wildcard", HIGH, "A project with * lets its Applications come from and go anywhere.", "Name repositories, clusters, namespaces and kinds."),
     ("gitops/default-project", MEDIUM, "The default project allows everything.", "Use a project of the application's own."),
     ("gitops/destination", HIGH, "The objects would land where the sign-off does not reach.", "Set destination.server and destination.namespace of the change."),
+    ("gitops/operation", CRITICAL, "The object would start a sync of its own, of content that no sign-off names.", "Remove operation and status; the gate asks for the sync of the signed commit."),
     ("gitops/ignore-differences", MEDIUM, "Ignored fields may differ from what was signed without anybody noticing.", "Remove ignoreDifferences."),
     ("gitops/unjudged-kind", HIGH, "This kind makes objects that nobody has judged.", "Write the objects out."),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from policies.rules import rule
 from policies.terraform_iam import rights, secrets
 from policies.terraform_module import TerraformModule
 from policies.terraform_network import network
+from policies.terraform_reach import reach
 from policies.terraform_storage import storage
 from policies.terraform_supply import execution, state, supply
 
@@ -73,6 +74,7 @@ def judge_terraform(
         yield from _twice(module)
         yield from supply(module, folders, providers=providers, modules=modules)
         yield from execution(module)
+        yield from reach(module)
         yield from state(module, base.modules.get(folder) if base else None)
         yield from storage(module)
         yield from network(module)

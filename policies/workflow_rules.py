@@ -63,6 +63,7 @@ def _pins(workflow: Workflow, action_pins: Mapping[str, str]) -> Iterator[Findin
         (name, f"/jobs/{name}/uses", job["uses"]) for name, job in workflow.jobs.items() if "uses" in job
     ]
     lines = workflow.text.split("\n")
+    known = {f"{name.partition('@')[0]}@{sha}" for name, sha in action_pins.items()}
     for job, pointer, uses in sorted(used, key=lambda use: workflow.document.line_of(use[1])):
         text = str(uses)
         where = f"job {job} {pointer.removeprefix(f'/jobs/{job}/')}"
@@ -74,6 +75,9 @@ def _pins(workflow: Workflow, action_pins: Mapping[str, str]) -> Iterator[Findin
             fix = (_pin(workflow, lines, workflow.document.line_of(pointer) - 1, text, pin),) if pin else ()
             message = f"{text} is not pinned by a full commit SHA"
             yield workflow.finding("workflow/unpinned-action", where, message, pointer, fix)
+        elif not text.startswith("./") and text not in known:
+            message = f"{text} is no action whose commit is known"
+            yield workflow.finding("workflow/unknown-action", where, message, pointer)
     for job, body in workflow.jobs.items():
         services = [mapping(service) for service in mapping(body.get("services")).values()]
         container = body.get("container")
@@ -193,10 +197,16 @@ def _secrets(workflow: Workflow) -> Iterator[Finding]:
             yield workflow.finding(
                 "workflow/secrets-inherit", f"job {name}", "passes on every secret", f"/jobs/{name}/secrets"
             )
-        started = "pull_request" in workflow.events and "github.event_name" not in str(job.get("if", ""))
+        started = "pull_request" in workflow.events and not _kept_from_pulls(str(job.get("if", "")))
         if started and _SECRET.search(_expressions(job)):
             message = f"job {name} uses a secret and is started by pull requests"
             yield workflow.finding("workflow/secrets-to-fork", f"job {name}", message, f"/jobs/{name}")
+
+
+def _kept_from_pulls(condition: str) -> bool:
+    """Whether a job's `if` plainly keeps it from events of pull requests: one comparison, and no way around it."""
+    plain = re.search(r"github\.event_name\s*(==\s*'(?!pull_request)\w+'|!=\s*'pull_request')", condition)
+    return plain is not None and "||" not in condition and "!(" not in condition.replace(" ", "")
 
 
 def _expressions(value: object) -> str:

@@ -7,7 +7,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -143,8 +143,13 @@ def deployment(
 class ServedCluster:
     """The application behind uvicorn, TLS and a free port, in a thread; ends with the block."""
 
-    def __init__(self, state: Path, repositories: Mapping[str, Path] | None = None) -> None:
-        self.state = state
+    def __init__(
+        self,
+        state: Path,
+        repositories: Mapping[str, Path] | None = None,
+        wrap: Callable[[Any], Any] = lambda app: app,
+    ) -> None:
+        self.state, self.wrap = state, wrap
         self.repositories = dict(repositories or {})
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.token_file = state / "token"
@@ -156,7 +161,7 @@ class ServedCluster:
         files = tls.certificate(self.state, utc_now())
         self.authority = files.authority
         config = uvicorn.Config(
-            build(settings, self.repositories.get),
+            self.wrap(build(settings, self.repositories.get)),
             host="127.0.0.1",
             port=0,
             ws="none",

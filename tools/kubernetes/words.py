@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
 from policies.change import Name, Word
 
 Manifest = Mapping[str, JsonValue]
+ObjectName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,252}$")]
+ApiVersion = Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.-]{0,252}/)?[a-z0-9]{1,63}$")]
+KindName = Annotated[str, Field(pattern=r"^[A-Za-z]{1,63}$")]
 
 
 class ListResources(Word):
     """Objects of a kind, such as apps/v1 Deployment; all namespaces without one."""
 
-    api_version: str
-    kind: str
+    api_version: ApiVersion
+    kind: KindName
     namespace: Name | None = None
     label_selector: str = ""
     limit: int = Field(default=100, ge=1, le=500)
@@ -32,10 +35,10 @@ class Resources(Word):
 class GetResource(Word):
     """One object."""
 
-    api_version: str
-    kind: str
+    api_version: ApiVersion
+    kind: KindName
     namespace: Name | None = None
-    name: str
+    name: ObjectName
 
 
 class Resource(Word):
@@ -48,8 +51,8 @@ class ListEvents(Word):
     """Events of a namespace, of one object if `kind` and `name` say so."""
 
     namespace: Name
-    kind: str = ""
-    name: str = ""
+    kind: KindName | Literal[""] = ""
+    name: ObjectName | Literal[""] = ""
     limit: int = Field(default=50, ge=1, le=200)
 
 
@@ -74,8 +77,8 @@ class PodLogs(Word):
     """The last lines of a container."""
 
     namespace: Name
-    pod: str
-    container: str = ""
+    pod: ObjectName
+    container: ObjectName | Literal[""] = ""
     tail: int = Field(default=50, ge=1, le=500)
 
 
@@ -115,7 +118,7 @@ class RolloutStatus(Word):
 
     kind: Literal["Deployment", "StatefulSet", "DaemonSet"] = "Deployment"
     namespace: Name
-    name: str
+    name: ObjectName
 
 
 class PodRow(Word):
@@ -144,7 +147,7 @@ class ApplicationStatus(Word):
     """An Argo CD Application."""
 
     namespace: Name = "argocd"
-    name: str
+    name: ObjectName
 
 
 class Application(Word):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 
 from policies.change import EMPTY_DIGEST, ChangeSet, Content, Operation, Phase, canonical, digest_of
@@ -64,13 +65,14 @@ def _fits(path: str, operation: Operation, digest: str, tree: Mapping[str, bytes
 
 
 def _one_file_per_name(tree: Mapping[str, bytes]) -> None:
-    """No path may be a folder of another, nor differ from another by case alone: checkouts would merge them."""
+    """No path may be a folder of another, nor differ from another by case or Unicode spelling alone: checkouts would merge them."""
     folded: dict[str, str] = {}
     folders: set[str] = set()
     for path in tree:
-        if (other := folded.setdefault(path.casefold(), path)) != path:
+        name = unicodedata.normalize("NFKC", path).casefold()
+        if (other := folded.setdefault(name, path)) != path:
             raise ToolRefusedError(
-                "path-clash", f"{path} and {other} differ by case alone.", "Rename one of them."
+                "path-clash", f"{path} and {other} differ by case or spelling alone.", "Rename one of them."
             )
         parts = path.split("/")[:-1]
         folders.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))

@@ -14,6 +14,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,9 +51,10 @@ else:
 """
 
 
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
-    home = tmp_path_factory.mktemp("home")
+@contextmanager
+def gate_process(home: Path) -> Iterator[dict[str, object]]:
+    """A gate of its own below `home`, with marked secrets, and what a crew is told of it."""
+    home.mkdir(exist_ok=True)
     folder, run = home / "gate", home / "run"
     for path in (folder / "keys", folder / "credentials", run):
         path.mkdir(parents=True, mode=0o700)
@@ -95,6 +97,26 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]
         assert process.poll() is None, "the gate did not survive"
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    with gate_process(tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+def attempt(gate: dict[str, object], code: str) -> str:
+    """What the attacker's program said, after it gave up what the crew gives up."""
+    program = ATTACKER.format(root=str(ROOT), code=textwrap.indent(code, "    "))
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, json.dumps(gate)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={},
+        check=False,
+    )
+    return done.stdout + done.stderr
 
 
 ATTACKS = [
@@ -141,17 +163,9 @@ ATTACKS = [
 
 @pytest.mark.parametrize("code", [row[1] for row in ATTACKS], ids=[row[0] for row in ATTACKS])
 def test_a_taken_crew_cannot(gate: dict[str, object], code: str) -> None:
-    program = ATTACKER.format(root=str(ROOT), code=textwrap.indent(code, "    "))
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", program, json.dumps(gate)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env={},
-        check=False,
-    )
-    assert done.stdout.startswith("denied"), done.stdout + done.stderr
-    assert SECRET not in done.stdout + done.stderr
+    said = attempt(gate, code)
+    assert said.startswith("denied"), said
+    assert SECRET not in said
 
 
 def test_the_walls_are_what_stops_it(gate: dict[str, object]) -> None:
