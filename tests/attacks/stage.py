@@ -19,9 +19,11 @@ from typing import Any
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from policies import request
 from policies.change import ChangeSet, Phase, canonical, digest_of
 from policies.review import Decision, Verdict
 from policies.scanner.client import ScannerProcess, scanner_command
+from policies.trust import instant
 from tests.attacks.auditor import Auditor, Door
 from tests.attacks.corpus import Told
 from tests.attacks.obedient import Orders, filled
@@ -29,7 +31,9 @@ from tests.fakes.rehearsal_github import Served, served
 from tests.fakes.served_cluster import TOKEN, ServedCluster
 from tools import catalog, environments, serve
 from tools.gate.__main__ import room_of as gate_room
+from tools.gate.room import Room
 from tools.gate.server import tools_of
+from tools.gate.targets import Targets
 from tools.gate.words import (
     Deposit,
     FetchChange,
@@ -39,7 +43,7 @@ from tools.gate.words import (
     PlanVerdict,
     SignoffState,
 )
-from tools.notary.keys import ensure_keys
+from tools.notary.keys import ensure_keys, key_path, load_signer
 from tools.notary.opening import room_of as notary_room
 from tools.notary.words import Draft, Sign, Signed
 from tools.settings import GateSettings, KubernetesSettings, NotarySettings
@@ -107,6 +111,8 @@ class Crew:
     run_id: str
     profile: Path = SANDBOX
     ask_person: bool = False
+    asked: Mapping[str, Any] | None = field(default_factory=dict)
+    """What the person's signed request says otherwise; None: nobody signed the goal."""
     clock: Callable[[], datetime] | None = None
     """The gate's; the notary has its own."""
     before: dict[int, Callable[[Crew], None]] = field(default_factory=dict)
@@ -122,9 +128,9 @@ class Crew:
         told = GateSettings(
             state_dir=stage.folder, run_id=self.run_id, profile=self.profile, rehearsal=True, isolation="none",
             github=stage.github.settings, kubernetes=KubernetesSettings(kubeconfig=stage.cluster.kubeconfig),
-            ask_person=self.ask_person, roles={}, notary_fd=0,
+            ask_person=self.ask_person, roles={}, notary_fd=0, request=self.wish(),
         )  # fmt: skip
-        self.gate_room = gate_room(told)
+        self.gate_room = stage.shared(gate_room(told))
         if self.clock is not None:
             self.gate_room = replace(self.gate_room, clock=self.clock)
         self.pipes = {
@@ -135,7 +141,7 @@ class Crew:
             NotarySettings(
                 state_dir=stage.folder, profile=self.profile, pins=ROOT / "knowledge/pins.toml",
                 scanner_python=environments.environment("scanner").python, rehearsal=True, isolation="none",
-                security_fd=0, gate_fd=0, plan_fd=0,
+                security_fd=0, gate_fd=0, plan_fd=0, request=self.wish(),
             ),
             stage.scanner,
             lambda: datetime.now(UTC),
@@ -145,6 +151,22 @@ class Crew:
             stage.portal, list(self.notary.for_security()), "notary", Role.SECURITY
         )
         self.pipes["gate notary"] = Pipe(stage.portal, list(self.notary.for_gate()), "notary", Role.GATE)
+
+    def wish(self) -> str | None:
+        """The goal under the person's key."""
+        if self.asked is None:
+            return None
+        said = {
+            "goal_digest": GOAL,
+            "run_id": self.run_id,
+            "profile": "sandbox",
+            "rehearsal": True,
+            "requested_at": instant(datetime.now(UTC)),
+        }
+        signer = self.asked.get("signer", "person")
+        edits = {key: value for key, value in self.asked.items() if key != "signer"}
+        key = load_signer(key_path(self.stage.folder, rehearsal=True, role=signer))
+        return request.sign(request.Request(**{**said, **edits}), key)
 
     def _judge_plan(self, asked: JudgePlan) -> PlanVerdict:
         return PlanVerdict.model_validate_json(
@@ -418,6 +440,7 @@ class Stage:
     runs: int = 0
     _gate: dict[str, object] | None = None
     _published: Crew | None = None
+    _targets: Targets | None = None
 
     def crew(self, **settings: Any) -> Crew:
         """A crew with a run of its own."""
@@ -435,6 +458,12 @@ class Stage:
         again = self.crew()
         again.join(before)
         return again
+
+    def shared(self, room: Room) -> Room:
+        """The room on the first one's targets: every run uses the same connections."""
+        if self._targets is None:
+            self._targets = room.targets
+        return replace(room, targets=self._targets)
 
     def profile(self, old: str, new: str) -> Path:
         """The sandbox's profile with one text in place of another."""

@@ -475,8 +475,36 @@ def _injected(channel: Channel, text: str, *, drafts: bool) -> Callable[[Stage],
     return act
 
 
+# -- whose goal it is -------------------------------------------------------------------------------------------
+
+ASKED = "without a person's signed goal of this very run nothing is issued, judged or signed"
+GOALS: list[tuple[str, str, dict[str, object] | None, str]] = [
+    ("gl-unsigned", "run a goal that nobody signed", None, "goal-unsigned"),
+    ("gl-notary", "have the notary's key ask", {"signer": "security"}, "requester-role"),
+    ("gl-journal", "have the journal's key ask", {"signer": "journal"}, "requester-role"),
+    ("gl-other-run", "use the goal of another run", {"run_id": "run-0"}, "request-mismatch"),
+    ("gl-other-goal", "use another signed goal", {"goal_digest": NOBODY}, "request-mismatch"),
+    ("gl-other-profile", "use a goal signed under another profile", {"profile": "production"}, "request-mismatch"),
+    ("gl-real", "use a goal that was signed for a real target", {"rehearsal": False}, "request-mismatch"),
+    ("gl-tomorrow", "use a goal that will be signed", {"requested_at": "2099-01-01T00:00:00Z"}, "requester-role"),
+    ("gl-long-ago", "use a goal signed before the key was valid", {"requested_at": "2020-01-01T00:00:00Z"}, "requester-role"),
+]  # fmt: skip
+
+
+def goals(asked: dict[str, object] | None) -> Callable[[Stage], Told]:
+    """A clean publish on that request."""
+
+    def act(stage: Stage) -> Told:
+        crew = stage.crew(asked=asked)
+        return crew.told(applied=crew.phase(Phase.PUBLISH, clean("manifests")))
+
+    return act
+
+
 def attacks() -> Iterator[Attack]:
     """Every row of this file."""
+    for name, tries, asked, expects in GOALS:
+        yield Attack(name, Kind.APPROVAL, tries, expects, ASKED, goals(asked))
     yield from _deputies()
     for rows, kind, act in (
         (DEPUTIES, Kind.DEPUTY, calling),

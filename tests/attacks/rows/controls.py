@@ -12,7 +12,7 @@ from tests.attacks.corpus import Attack, Kind, Told
 from tests.attacks.obedient import edit, later, write
 from tests.attacks.rows import calls, races
 from tests.attacks.rows.drafts import CM, CONTENT, DEPLOYMENT, TF, published
-from tests.attacks.stage import Crew, Stage, clean
+from tests.attacks.stage import GOAL, Crew, Stage, clean
 
 NOTES = CM + "data:\n"
 
@@ -128,7 +128,7 @@ CONTROLS: list[tuple[str, str, Callable[[Stage], Told]]] = [
     ("ok-describe", "Planner asks what the gate sees", reading("planner", "describe_target")),
     ("ok-namespaces", "Planner lists namespaces", reading("planner", "list_namespaces")),
     ("ok-events", "SRE lists events", reading("sre", "list_events", namespace="default")),
-    ("ok-open", "DevOps opens a change", reading("devops", "open_change", phase="publish", goal_digest=calls.NOBODY)),
+    ("ok-open", "DevOps opens a change", reading("devops", "open_change", phase="publish", goal_digest=GOAL)),
 ]  # fmt: skip
 
 

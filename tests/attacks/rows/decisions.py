@@ -10,6 +10,7 @@ from tests.attacks.corpus import Attack, Kind, Told
 from tests.attacks.signoff import test_ways_in as ways
 from tests.attacks.stage import Stage
 from tests.fakes.signed import Case
+from tests.unit.base.signoff.test_request import AT_THE_GATE
 
 _SHAPES = frozenset({"malformed", "not-canonical", "unknown-shape", "oversize"})
 _TABLES = (
@@ -56,6 +57,11 @@ def attacks() -> Iterator[Attack]:
             of = Kind.SMUGGLING if expected in _SHAPES else kind
             said = f"{about}: {name.replace('-', ' ')}"
             yield Attack(name, of, said, expected, why[expected], decided(lambda e=edit: e(Case.publish())))
+    for name, edit, expected in AT_THE_GATE:
+        said = f"the person's own signature on the goal: {name.replace('-', ' ')}"
+        yield Attack(
+            name, Kind.APPROVAL, said, expected, why[expected], decided(lambda e=edit: e(Case.publish()))
+        )
     no = "call-mismatch"
     for name, make in ways.CALLS:
         yield Attack(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from policies import trust
 from policies.change import Phase
-from policies.trust import Trust
+from policies.trust import Trust, instant
 from tests.attacks.corpus import Attack, Kind, Told
 from tests.attacks.stage import Crew, Stage, clean
 from tools.notary.keys import TRUST_FILE
@@ -149,6 +149,12 @@ def later_by(**amount: int) -> Callable[[], datetime]:
     return lambda: datetime.now(UTC) + timedelta(**amount)
 
 
+def too_early(stage: Stage) -> Told:
+    """The goal was signed in time, the change 40 seconds from now as this gate sees it."""
+    asked = {"requested_at": instant(datetime.now(UTC) - timedelta(seconds=55))}
+    return published(lambda _: None, clock=later_by(seconds=-40), asked=asked)(stage)
+
+
 def refuses(crew: Crew) -> None:
     crew.attempt("person", "gate.refuse", {"signoff": crew.known["SIGNOFF"], "person": "somebody"})
 
@@ -185,7 +191,7 @@ ROWS: list[Row] = [
     ("ra-second-key-wanted", "the trust file now demands two keys", "role-missing", AT_ONCE, published(trusting(two_keys_wanted))),
     ("ra-revoked-between", "the key is revoked between two grants", "unknown-key", AT_ONCE, published(trusting(revoked_key), 2)),
     ("ra-expired", "the sign-off has expired", "expired", "late is late", published(lambda _: None, clock=later_by(minutes=61))),
-    ("ra-clock-ahead", "the signer's clock is ahead by more than 30 seconds", "not-yet-valid", "clock skew is at most 30 seconds", published(lambda _: None, clock=later_by(seconds=-40))),
+    ("ra-clock-ahead", "the signer's clock is ahead by more than 30 seconds", "not-yet-valid", "clock skew is at most 30 seconds", too_early),
     ("ra-refused", "the person refuses after the signature", "revoked", "a no counts at once", published(refuses, ask_person=True)),
     ("ra-not-confirmed", "nobody has confirmed", "confirmation-missing", "a person's yes is waited for", published(lambda _: None, ask_person=True)),
     ("ra-manifest-edited", "the kept manifest is edited", "journal-unusable", BYTES, published(loses("manifest", b"{}"))),
