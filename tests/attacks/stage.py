@@ -5,6 +5,7 @@ The crew is taken from the start: it obeys every order that it reads, and its Se
 
 from __future__ import annotations
 
+import gc
 import json
 import ssl
 import tempfile
@@ -439,8 +440,8 @@ class Stage:
     """How to put back what a row changed by hand."""
     runs: int = 0
     _gate: dict[str, object] | None = None
-    _published: Crew | None = None
-    _targets: Targets | None = None
+    first: Crew | None = None
+    shared_targets: Targets | None = None
 
     def crew(self, **settings: Any) -> Crew:
         """A crew with a run of its own."""
@@ -449,21 +450,21 @@ class Stage:
 
     def published(self) -> Crew:
         """A crew whose run has published the clean manifests; every change of it is forgotten by the auditor."""
-        if self._published is None:
+        if self.first is None:
             first = self.crew()
             assert first.phase(Phase.PUBLISH, clean("manifests")), first.refused
-            self._published = first
+            self.first = first
             self.reset()
-        before = self._published
+        before = self.first
         again = self.crew()
         again.join(before)
         return again
 
     def shared(self, room: Room) -> Room:
         """The room on the first one's targets: every run uses the same connections."""
-        if self._targets is None:
-            self._targets = room.targets
-        return replace(room, targets=self._targets)
+        if self.shared_targets is None:
+            self.shared_targets = room.targets
+        return replace(room, targets=self.shared_targets)
 
     def profile(self, old: str, new: str) -> Path:
         """The sandbox's profile with one text in place of another."""
@@ -547,7 +548,11 @@ def opened() -> Iterator[Stage]:
             )
         )
         ensure_keys(folder / "gate", rehearsal=True)
-        yield Stage(folder / "gate", github, cluster, scanner, auditor, github.tip(), portal, stack)
+        stage = Stage(folder / "gate", github, cluster, scanner, auditor, github.tip(), portal, stack)
+        yield stage
+        # the servers wait for their clients' goodbye, so the clients go first
+        stage.shared_targets = stage.first = None
+        gc.collect()
 
 
 class _Repositories(dict[str, Path]):
