@@ -147,8 +147,14 @@ def _advance(effect: Effect, _: ChangeSet, said: dict[str, Any], __: Mapping[str
     return "base" if moved and effect.body == {"sha": said["to"], "force": False} else ""
 
 
-def _dispatch(effect: Effect, _: ChangeSet, said: dict[str, Any], __: Mapping[str, bytes]) -> str:
+def _dispatch(effect: Effect, change: ChangeSet, said: dict[str, Any], __: Mapping[str, bytes]) -> str:
     body = effect.body or {}
+    if effect.path.endswith(
+        "/git/refs"
+    ):  # outside of branches and tags: the claim to be the one who dispatches
+        return (
+            f"claim {body['ref']}" if body["ref"].startswith(f"refs/countersign/{change.change_id}/") else ""
+        )
     fixed = {k: v for k, v in said["inputs"].items() if isinstance(v, str)}
     same = body.get("ref") == said["ref"] and fixed.items() <= body.get("inputs", {}).items()
     return "run" if effect.path.endswith("/dispatches") and same else ""

@@ -10,16 +10,15 @@ from pydantic import Field, JsonValue
 from policies.change import Name, Word
 
 Manifest = Mapping[str, JsonValue]
-ObjectName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,252}$")]
-ApiVersion = Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.-]{0,252}/)?[a-z0-9]{1,63}$")]
-KindName = Annotated[str, Field(pattern=r"^[A-Za-z]{1,63}$")]
+ObjectName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-][^\x00-\x1f\x7f]{0,252}$")]
+"""Any name: no control character, no leading `-`; the client quotes the rest."""
 
 
 class ListResources(Word):
     """Objects of a kind, such as apps/v1 Deployment; all namespaces without one."""
 
-    api_version: ApiVersion
-    kind: KindName
+    api_version: str
+    kind: str
     namespace: Name | None = None
     label_selector: str = ""
     limit: int = Field(default=100, ge=1, le=500)
@@ -35,8 +34,8 @@ class Resources(Word):
 class GetResource(Word):
     """One object."""
 
-    api_version: ApiVersion
-    kind: KindName
+    api_version: str
+    kind: str
     namespace: Name | None = None
     name: ObjectName
 
@@ -51,7 +50,7 @@ class ListEvents(Word):
     """Events of a namespace, of one object if `kind` and `name` say so."""
 
     namespace: Name
-    kind: KindName | Literal[""] = ""
+    kind: str = ""
     name: ObjectName | Literal[""] = ""
     limit: int = Field(default=50, ge=1, le=200)
 
