@@ -5,6 +5,7 @@ Comparing chooses only; what is sent is filled anew from the Permit, so that a s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from tools.verbs import Call, TargetError, Way
 
 
 def grants(room: Room, does: Does, way: Way, arguments: Mapping[str, Any]) -> list[tuple[Digest, int]]:
-    """(sign-off, seq) of each document of the call, in its order: the next undone grants of one sign-off.
+    """(sign-off, seq) of each document of the call, in the grants' order: the next undone ones of one sign-off, and all of them.
 
     Raises ToolRefusedError: `arguments-refused`, `no-grant`, `spent`.
     """
@@ -29,7 +30,7 @@ def grants(room: Room, does: Does, way: Way, arguments: Mapping[str, Any]) -> li
         allowed = [_allowed(case, does, way) for case in cases]
         undone = [n for n, case in enumerate(cases) if case.spending.effect is None]
         following = undone[: len(wanted)]
-        if [allowed[n] for n in following] == wanted:
+        if Counter(allowed[n] for n in following) == Counter(wanted):
             return [(cases[n].kept.signoff, cases[n].grant.seq) for n in following]
         used |= all(each in allowed for each in wanted)
     told = digest_of(b"".join(wanted))[7:19]
