@@ -267,8 +267,12 @@ def init(
 
 @app.command()
 def serve(
-    name: Annotated[str, typer.Argument(help="gate, github, kubernetes or internal.")],
+    name: Annotated[str, typer.Argument(help="gate, github, kubernetes, internal, or webhooks.")],
     *,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="webhooks: the loopback port that GitHub's deliveries reach."),
+    ] = None,
     http: Annotated[
         int | None, typer.Option(help="Streamable HTTP on this loopback port instead of stdio.")
     ] = None,
@@ -281,7 +285,13 @@ def serve(
     profile: Profile = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Serve one MCP server to any MCP client: the gate with propose_change, or another one's read tools."""
+    """Serve one MCP server to any MCP client: the gate with propose_change, or another one's read tools. Or webhooks."""
+    if name == "webhooks":
+        from tools.launch import webhooks  # noqa: PLC0415
+
+        leave(
+            webhooks.serve(port if port is not None else fail("serve webhooks needs --port"), state_dir, say)
+        )
     from tools.launch import serving  # noqa: PLC0415
 
     leave(serving.serve(name, http, profile, state_dir, role=role, separate_user=separate_user, say=say))
