@@ -12,13 +12,14 @@ from typing import Any, Protocol, TypeVar
 
 from crewai.tools import BaseTool
 from crewai.utilities.pydantic_schema_utils import create_model_from_schema
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from crew.fence import fenced
 from policies.change import Word
 from tools import catalog
 from tools.session import ToolView
 from tools.tool import Role, Tool, ToolRefusedError
+from traces import names, spans
 
 W = TypeVar("W", bound=Word)
 NOT_FOR_MODELS = frozenset(
@@ -121,9 +122,15 @@ class GrantedTool(BaseTool):
 
     def _run(self, **arguments: Any) -> str:  # noqa: ANN401 - the vendor's signature
         given = {name: value for name, value in arguments.items() if value is not None}
-        try:
-            return fenced("tool_result", self.call(self.name, given))
-        except ToolRefusedError as refusal:
-            return fenced(
-                "tool_refused", {"name": refusal.name, "message": refusal.message, "advice": refusal.advice}
-            )
+        about = {names.OPERATION_NAME: names.EXECUTE_TOOL, names.TOOL_NAME: self.name}
+        with spans.span(f"{names.EXECUTE_TOOL} {self.name}", about) as span:
+            try:
+                return fenced("tool_result", self.call(self.name, given))
+            except ToolRefusedError as refusal:
+                span.set_attribute(names.DENIAL, refusal.name)
+                told: dict[str, JsonValue] = {
+                    "name": refusal.name,
+                    "message": refusal.message,
+                    "advice": refusal.advice,
+                }
+                return fenced("tool_refused", told)

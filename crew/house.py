@@ -19,7 +19,7 @@ from crew.ending import Ending
 from crew.folder import RunFolder
 from crew.goal import OUTCOME, Goal, Outcome
 from crew.hands import Hands, Servers
-from crew.memory import Remembering
+from crew.memory import Remembering, opener
 from crew.offline import OfflineModel
 from crew.progress import Progress
 from crew.rendering import Renderer
@@ -64,7 +64,14 @@ async def run(settings: CrewSettings, servers: Servers, stream: IO[bytes]) -> Ou
     progress, goal, folder = Progress(stream), goal_of(settings), RunFolder(settings.run_dir)
     profile, known = profiles.load(settings.profile), pins.load(pins.PINS)
     blueprints = load_all()
-    remembering = Remembering(servers, "gate:planner", settings.graph, blueprints, wait=GRAPH_PATIENCE)
+    remembering = Remembering(
+        servers,
+        "gate:planner",
+        opener(settings.graph),
+        blueprints,
+        wait=GRAPH_PATIENCE,
+        waiting=settings.waiting,
+    )
     remembering.start()
     llm = model.build(settings.model, lambda: OfflineModel(model=model.OFFLINE, blueprints=blueprints))
     parts = Parts(
@@ -126,5 +133,6 @@ async def run(settings: CrewSettings, servers: Servers, stream: IO[bytes]) -> Ou
         return OUTCOME.dump_python(await deliver(goal, stages, dry_run=settings.dry_run), mode="json")
 
     outcome = OUTCOME.validate_python(await steps.run(settings.run_id, folder.database, work))
-    folder.tell({"durations": stages.durations, "plan": stages.plan_shown()})
+    caught_up = [str(path) for path in remembering.caught_up()]
+    folder.tell({"durations": stages.durations, "plan": stages.plan_shown(), "caught_up": caught_up})
     return outcome

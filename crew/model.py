@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import openai
 from crewai import LLM
@@ -10,6 +11,7 @@ from crewai.llms.base_llm import BaseLLM
 
 from policies.change import Word
 from tools.settings import ModelSettings
+from traces import names, spans
 
 OFFLINE = "offline"
 
@@ -30,9 +32,11 @@ class Usage(Word):
 
 
 def build(settings: ModelSettings, offline: Callable[[], BaseLLM]) -> BaseLLM:
-    """The model of the run; `offline` makes the deterministic one. Raises ModelFaultError."""
-    if settings.model == OFFLINE:
-        return offline()
+    """The model of the run, each call of it a span; `offline` makes the deterministic one. Raises ModelFaultError."""
+    return traced(offline() if settings.model == OFFLINE else _online(settings))
+
+
+def _online(settings: ModelSettings) -> BaseLLM:
     try:
         made = LLM(
             model=settings.model,
@@ -59,6 +63,31 @@ def build(settings: ModelSettings, offline: Callable[[], BaseLLM]) -> BaseLLM:
             "Set it; any word will do for a server without keys.",
         )
     return made
+
+
+def traced(llm: BaseLLM) -> BaseLLM:
+    """The same model, whose every call is a `chat` span with its tokens and never with its words.
+
+    CrewAI picks the class by the provider, so the span comes in as a subclass of whatever it picked.
+    """
+
+    class Traced(type(llm)):  # type: ignore[misc]  # a class that is known when the model is
+        def call(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - the vendor's signature
+            about = {
+                names.OPERATION_NAME: names.CHAT,
+                names.PROVIDER_NAME: str(self.provider or OFFLINE),
+                names.REQUEST_MODEL: self.model,
+            }
+            before = self.get_token_usage_summary()
+            with spans.span(f"{names.CHAT} {self.model}", about) as span:
+                answer = super().call(*given, **named)
+                after = self.get_token_usage_summary()
+                span.set_attribute(names.INPUT_TOKENS, after.prompt_tokens - before.prompt_tokens)
+                span.set_attribute(names.OUTPUT_TOKENS, after.completion_tokens - before.completion_tokens)
+                return answer
+
+    llm.__class__ = Traced
+    return llm
 
 
 def usage(llm: BaseLLM) -> Usage:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from knowledge import schema
-from knowledge.graph import Statement
+from knowledge.graph import Graph, Statement
 from policies.change import Destination, Word
 
 KINDS = (
@@ -159,6 +159,12 @@ def _network_policy(name: str, namespace: str, spec: Mapping[str, Any]) -> str:
     if everything and closed:
         return f"NetworkPolicy {name} denies all {' and '.join(t.lower() for t in closed)} traffic in namespace {namespace}"
     return f"NetworkPolicy {name} limits {' and '.join(t.lower() for t in types)} in namespace {namespace}"
+
+
+def keep(graph: Graph, inventory: Inventory) -> None:
+    """Write it; writing it again changes nothing. Raises GraphUnavailableError, and then nothing was written."""
+    schema.establish(graph)
+    graph.write(statements(inventory))
 
 
 def statements(inventory: Inventory) -> Iterator[Statement]:

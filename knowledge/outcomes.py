@@ -57,8 +57,7 @@ def record(graph: Graph, outcome: RunOutcome) -> tuple[int, int]:
 
     Raises GraphUnavailableError, and then nothing was written.
     """
-    for constraint in schema.constraints():
-        graph.write([constraint])
+    schema.establish(graph)
     graph.write(statements(outcome))
     nodes = int(graph.read(schema.COUNT_NODES)[0]["count"])
     return nodes, int(graph.read(schema.COUNT_LINKS)[0]["count"])

@@ -19,6 +19,7 @@ from knowledge.graph import Graph, GraphUnavailableError
 from knowledge.inventory import Inventory
 from knowledge.schema import OUTCOMES_ON
 from policies.change import Word
+from traces import names, spans
 
 _WORD = re.compile(r"[0-9A-Za-z_]+|[가-힣]+")
 _HANGUL = re.compile(r"[가-힣]")
@@ -81,7 +82,8 @@ class Memory:
         """The best passages, never one that shares no word with the query."""
         if self._bm25 is None or not _WORD.search(query):
             return ()
-        found = self._bm25.retrieve(_spread(query))
+        with spans.span(f"{names.RETRIEVAL} knowledge", {names.OPERATION_NAME: names.RETRIEVAL}):
+            found = self._bm25.retrieve(_spread(query))
         passages = [_passage(hit) for hit in found if hit.score is not None and hit.score > 0]
         return tuple(passages[:limit])
 
@@ -90,7 +92,8 @@ class Memory:
         if self._outcomes is None:
             return ()
         try:
-            return tuple(_passage(hit) for hit in self._outcomes.retrieve("outcomes"))
+            with spans.span(f"{names.RETRIEVAL} outcomes", {names.OPERATION_NAME: names.RETRIEVAL}):
+                return tuple(_passage(hit) for hit in self._outcomes.retrieve("outcomes"))
         except GraphUnavailableError:
             return ()
 

@@ -11,7 +11,7 @@ from typing import Final, LiteralString
 
 from pydantic import JsonValue
 
-from knowledge.graph import Statement
+from knowledge.graph import Graph, Statement
 
 LABELS: Final[tuple[LiteralString, ...]] = (
     "Goal",
@@ -59,6 +59,12 @@ def constraints() -> list[Statement]:
         Statement("CREATE CONSTRAINT IF NOT EXISTS FOR (n:" + label + ") REQUIRE n.key IS UNIQUE", {})
         for label in LABELS
     ]
+
+
+def establish(graph: Graph) -> None:
+    """Make the constraints, each in a transaction of its own as Neo4j wants it. Raises GraphUnavailableError."""
+    for constraint in constraints():
+        graph.write([constraint])
 
 
 def nodes(label: LiteralString, rows: Iterable[Row]) -> Statement:

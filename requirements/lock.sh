@@ -7,3 +7,4 @@ compile pyproject.toml -o requirements/base.txt
 for group in crew scanner clients dev; do compile --group "$group" -o "requirements/$group.txt"; done
 compile requirements/uv.in -o requirements/uv.txt
 compile requirements/build.in -o requirements/build.txt
+compile tests/contract/base/traces/phoenix.in -o tests/contract/base/traces/phoenix.txt

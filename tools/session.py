@@ -7,6 +7,7 @@ asked for again here: MCP has no idempotency, so the caller reads the state firs
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -187,9 +188,14 @@ class BackgroundSessions:
         self._leave: asyncio.Event | None = None
         self._ready = threading.Event()
         self._fault: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="countersign-sessions", daemon=True)
+        self._thread = threading.Thread()
 
     def __enter__(self) -> Self:
+        # a thread begins without context; with this one's, the sessions' opening stays in the run's trace
+        work = contextvars.copy_context().run
+        self._thread = threading.Thread(
+            target=work, args=(self._run,), name="countersign-sessions", daemon=True
+        )
         self._thread.start()
         self._ready.wait()
         if self._fault is not None:

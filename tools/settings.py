@@ -134,6 +134,9 @@ class CrewSettings(Word):
     )
     model: ModelSettings = ModelSettings()
     graph: GraphSettings | None = None
+    waiting: tuple[Path, ...] = Field(
+        default=(), description="outcomes of earlier runs that no graph has yet; to be readable too"
+    )
     gate: Mapping[str, int] = Field(description="role -> descriptor of that role's pipe to the gate")
     notary_fd: int = Field(description="Security's pipe to the notary")
     progress_fd: int

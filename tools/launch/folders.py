@@ -40,6 +40,11 @@ def known_runs(runs: Path) -> list[str]:
     return sorted(p.name for p in runs.iterdir() if (p / "run.json").is_file()) if runs.is_dir() else []
 
 
+def waiting_outcomes(runs: Path) -> tuple[Path, ...]:
+    """What ended runs left for a graph that was not there, oldest first."""
+    return tuple(sorted(runs.glob("*/outcome.json")))
+
+
 def find_run(runs: Path, wanted: str) -> Path:
     """The folder of a run named whole, by a unique beginning, or `last`. Raises ConfigFaultError."""
     known = known_runs(runs)

@@ -66,6 +66,7 @@ def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) ->
             ask_person=ask,
             isolation=told["isolation"],
             traceparent=spans.carrier().get("traceparent"),
+            waiting=folders.waiting_outcomes(config.runs_dir),
             request=bundle,
         )
         started = start(house, config, settings, lambda: rehearsal_of(house, config, told["run_id"]))
@@ -74,6 +75,7 @@ def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) ->
             show.line(f"the crew ended with {code}: {started.crew.tail(3)}")
     close()
     result = _crew_result(run_dir)
+    _forget(settings.waiting, result)
     ended = document.build(run=told, crew=result, record=record, run_dir=run_dir, crew_exit=code)
     clock = {"to_first_signoff": signed_at, "total": time.monotonic()}
     ended["durations"] |= {name: round(at - began, 3) for name, at in clock.items() if at is not None}
@@ -164,3 +166,11 @@ def _crew_result(run_dir: Path) -> dict[str, Any]:
     """The crew's own words about the run; none when it died before it wrote them."""
     path = run_dir / "result.json"
     return folders.read_json(path) if path.is_file() else {}
+
+
+def _forget(waiting: tuple[Path, ...], result: Mapping[str, Any]) -> None:
+    """Drop what the crew has put into the graph, of that which it was handed and of nothing else."""
+    kept = result.get("caught_up", ())
+    for path in waiting:
+        if isinstance(kept, list) and str(path) in kept:
+            path.unlink(missing_ok=True)

@@ -41,6 +41,7 @@ class RunSettings:
     isolation: str
     traceparent: str | None
     request: str | None
+    waiting: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -166,13 +167,14 @@ def _crew(
             timeout_seconds=model.timeout_seconds,
         ),
         graph=graph,
+        waiting=run.waiting,
         gate=roles,
         notary_fd=notary_fd,
         progress_fd=progress_fd,
         terraform=config.terraform,
         provider_mirror=config.provider_mirror,
         trace=trace,
-        readable=(config.profile_path,),
+        readable=(config.profile_path, *run.waiting),
         hidden=(config.state_dir,),
     )
 

@@ -16,6 +16,7 @@ import pytest
 
 from tools.kubernetes.client import MERGE, connect
 from tools.settings import KubernetesSettings
+from traces import waterfall
 
 ROOT = Path(__file__).resolve().parents[4]
 COMMAND = [sys.executable, str(ROOT / "main.py")]
@@ -57,6 +58,9 @@ def test_a_goal_goes_all_the_way_and_each_sign_off_verifies(goal: str, tmp_path:
     assert [phase["name"] for phase in document["phases"]] == PHASES[goal]
     assert {grant["state"] for phase in document["phases"] for grant in phase["grants"]} == {"done"}
     assert document["graph"]["nodes"] > 10
+    spans = waterfall.read(Path(document["trace_path"]))
+    assert {span.trace_id for span in spans} == {document["trace_id"]}
+    assert goal not in Path(document["trace_path"]).read_text()
     if "deploy" in PHASES[goal]:
         assert document["pods"] == {"running": 3, "desired": 3}
         assert "배포 성공, Pod 3개 Running 중" in document["report"]
@@ -129,13 +133,23 @@ def test_a_killed_run_goes_on_and_nothing_is_done_twice(tmp_path: Path) -> None:
     assert len(branches.splitlines()) == 1
 
 
+GRAPH_DOWN = '[graph]\nkind = "neo4j"\nuri = "bolt://127.0.0.1:1"\npassword_file = "password"\n'
+
+
+@pytest.mark.parametrize("graph", ["there", "down"])
 def test_the_next_plan_on_a_standing_sandbox_quotes_the_last_run_and_the_rules_it_finds(
-    tmp_path: Path,
+    graph: str, tmp_path: Path
 ) -> None:
+    """While the graph is down the run ends, and its outcome waits for a run that has one."""
+    settings = tmp_path / "countersign.toml"
+    (tmp_path / "password").write_text("x")
+    settings.write_text(GRAPH_DOWN if graph == "down" else "")
     assert countersign("sandbox", "up", folder=tmp_path).returncode == 0
     try:
         first, _, said = run("Deploy nginx with 3 replicas to namespace web on Kubernetes", tmp_path)
         assert first == 0, said
+        assert len(list(tmp_path.glob("runs/*/outcome.json"))) == (graph == "down")
+        settings.unlink()
         code, document, said = run("Deploy httpd with 2 replicas to namespace web on Kubernetes", tmp_path)
     finally:
         assert countersign("sandbox", "down", folder=tmp_path).returncode == 0
@@ -144,6 +158,7 @@ def test_the_next_plan_on_a_standing_sandbox_quotes_the_last_run_and_the_rules_i
     assert "outcome:" in cited
     assert "kubernetes/image-runs-as-root" in cited
     assert "inventory:NetworkPolicy/web/nginx" in cited
+    assert not list(tmp_path.glob("runs/*/outcome.json"))
 
 
 def test_a_run_waits_for_the_review_of_the_signed_commit_and_goes_on_once_it_is_there(tmp_path: Path) -> None:

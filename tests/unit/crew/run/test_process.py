@@ -12,8 +12,10 @@ import pytest
 
 from tests.fakes.crew_process import CrewProcess, crew
 from tests.fakes.crew_servers import FakeServers
+from tests.fakes.model_server import KEY, model_server
 from tools import confine
-from tools.settings import ModelSettings
+from tools.settings import ModelSettings, TraceSettings
+from traces import waterfall
 
 GOAL = "web 네임스페이스에 nginx 배포해줘"
 
@@ -65,6 +67,33 @@ def test_a_stop_of_the_run_is_a_refusal_that_is_not_kept_and_a_resumed_run_goes_
     with crew(tmp_path, GOAL, servers) as child:
         assert child.ended().code == 0
     assert json.loads((tmp_path / "result.json").read_text())["report"].startswith("배포 성공")
+
+
+def test_each_call_of_model_tool_and_memory_is_a_span_with_its_tokens_and_without_its_words(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "trace.jsonl"
+    told = TraceSettings(traceparent=f"00-{'a' * 32}-{'b' * 16}-01", file=file, otlp_endpoint=None)
+    with model_server() as server:
+        more = {"model": server.settings(), "trace": told, "dry_run": True}
+        with crew(tmp_path, GOAL, FakeServers(tmp_path / "servers.json"), **more) as child:
+            assert child.ended().code == 0, (tmp_path / "crew.log").read_text()[-2000:]
+    found = waterfall.read(file)
+    assert {span.trace_id for span in found} == {"a" * 32}
+    by_id = {span.span_id: span for span in found}
+    chats = [span for span in found if span.name == "chat gpt-4o-mini"]
+    assert len(chats) == len(server.seen)
+    for span in chats:
+        assert by_id[span.parent].name.startswith("invoke_agent ")
+        assert span.attributes == {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "openai",
+            "gen_ai.request.model": "gpt-4o-mini",
+            "gen_ai.usage.input_tokens": "10",
+            "gen_ai.usage.output_tokens": "5",
+        }
+    assert {"execute_tool search_knowledge", "retrieval knowledge"} <= {span.name for span in found}
+    assert not any(word in file.read_text() for word in (KEY, "nginx", "네임스페이스"))
 
 
 # tool, its seq, whether the kill falls before or after the server did it; in the order of the road
