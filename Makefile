@@ -5,7 +5,7 @@ PYTHON ?= python3
 SETUP = $(PYTHON) tools/environments.py
 export GOAL
 
-.PHONY: run test check format lint types layers contract rig rig-test bench lock clean
+.PHONY: run test check format lint types layers contract rig rig-test kills bench lock clean
 
 run: ## GOAL reaches the program through the environment, never by expansion in a shell
 	@$(SETUP) base crew scanner
@@ -47,6 +47,10 @@ rig-test:
 	@$(SETUP) base crew scanner dev
 	@$(PYTHON) tests/rig/build.py
 	@$(PYTHON) tests/run.py rig
+
+kills: ## kill a process of a run 500 times, resume, count the effects at the targets
+	@$(SETUP) base dev
+	@.venv/bin/python -m tests.attacks.kills
 
 bench:
 	@$(SETUP) base crew scanner dev

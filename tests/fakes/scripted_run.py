@@ -102,17 +102,20 @@ def release(world: World, opened: OpenedChange, commit: str) -> Signing:
 
 
 def deploy(world: World, opened: OpenedChange, text: str = "signed") -> Signing:
-    """Apply objects."""
-    files = {f"objects/{name}.json": object_of(name, opened.change_id, text) for name in OBJECTS}
+    """Apply objects to the one namespace of the destination."""
+    cluster = opened.destination.cluster
+    assert cluster is not None
+    (namespace,) = cluster.namespaces
+    files = {f"objects/{name}.json": object_of(name, namespace, opened.change_id, text) for name in OBJECTS}
     grants: list[Call] = [
-        ("kubernetes", "apply", {"object": {"$artifact": path}, "namespace": NAMESPACE}, ())
+        ("kubernetes", "apply", {"object": {"$artifact": path}, "namespace": namespace}, ())
         for path in sorted(files)
     ]
     return Signing(world.change(opened, files, grants), files)
 
 
-def object_of(name: str, change_id: str, text: str) -> bytes:
-    metadata = {"name": name, "namespace": NAMESPACE, "annotations": {CHANGE_ANNOTATION: change_id}}
+def object_of(name: str, namespace: str, change_id: str, text: str) -> bytes:
+    metadata = {"name": name, "namespace": namespace, "annotations": {CHANGE_ANNOTATION: change_id}}
     return canonical({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"text": text}})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,7 @@ def verify(state_dir: Path | None, checkpoint: Path | None) -> tuple[dict[str, A
     witnesses = _kept(config.runs_dir)
     if checkpoint is not None:
         witnesses[str(checkpoint)] = _bundle(checkpoint)
-    there, flaws = _read(config.state_dir)
-    if there is not None:
-        flaws = examine(there, load(config.state_dir / TRUST_FILE), witnesses)
+    there, flaws = examined(config.state_dir, witnesses)
     entries = len(there.rows) if there else 0
     document = {
         "valid": not flaws,
@@ -43,6 +42,12 @@ def verify(state_dir: Path | None, checkpoint: Path | None) -> tuple[dict[str, A
         f"yes: {entries} entries are as they were written, under {document['checkpoints']} signed checkpoints, "
         f"and so say {len(witnesses)} checkpoints that were kept elsewhere"
     )
+
+
+def examined(state_dir: Path, witnesses: Mapping[str, str]) -> tuple[Snapshot | None, list[Flaw]]:
+    """The journal of a gate's folder and its flaws. Raises ConfigFaultError, TrustFaultError."""
+    there, flaws = _read(state_dir)
+    return there, flaws if there is None else examine(there, load(state_dir / TRUST_FILE), witnesses)
 
 
 def _read(state_dir: Path) -> tuple[Snapshot | None, list[Flaw]]:
