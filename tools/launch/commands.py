@@ -73,6 +73,9 @@ def show(run_id: str, state_dir: Path | None) -> tuple[dict[str, Any], str]:
             f"  {g['seq']}. {g['server']}.{g['verb']} -> {g['destination']}: {g['state']}"
             for g in phase["grants"]
         ]
+        lines += [
+            f"  ALARM {a['rule']}: {a['resource']}: {a['message']}" for a in _objects(phase.get("alarms"))
+        ]
         lines += [f"  {turn}" for turn in _turns(transcripts.get(str(phase["name"]), {}))]
     unsigned = set(transcripts) - {str(p["name"]) for p in _objects(ended["phases"])}
     for name in sorted(unsigned):

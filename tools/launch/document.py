@@ -109,6 +109,7 @@ def _phase(phase: PhaseRecord, run_dir: Path, crew: Mapping[str, Any]) -> dict[s
             "state": phase.signoff.state,
         },
         "grants": [_grant(grant) for grant in phase.signoff.grants],
+        "alarms": [alarm.model_dump(mode="json") for alarm in phase.findings],
     }
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from policies.change import Destination, Grant, RepositoryTarget
 from policies.profile import load as load_profile
 from tools.gate.words import RunRecord, ShownChange, ShownFile
-from tools.launch import config, document, folders, goal_text
+from tools.launch import commands, config, document, folders, goal_text
 from tools.launch.config import ConfigFaultError
 from tools.launch.diff import change_lines
 from tools.launch.goal_text import GoalFaultError
@@ -116,6 +116,38 @@ def test_the_crew_can_make_a_status_worse_and_never_better(
     journal: str, crew: int, dry_run: bool, ended: str
 ) -> None:
     assert document.status(record(journal), crew, dry_run=dry_run) == ended
+
+
+def test_an_alarm_stands_in_the_document_and_is_shown(tmp_path: Path) -> None:
+    alarm = {
+        "rule": "gate/diverged", "rule_class": "state", "severity": "critical", "engine": "countersign", "path": "grant 1",
+        "resource": "github.push_commit at api/acme", "message": "What was read back differs: tree", "why": "Somebody else.",
+    }  # fmt: skip
+    signoff = {"signoff": "sha256:" + "1" * 64, "change_id": "cs-" + "0" * 16, "phase": "publish", "state": "open",
+               "expires": "2026-11-02T09:00:00Z", "grants": []}  # fmt: skip
+    phase = {"name": "publish", "change_id": "cs-" + "0" * 16, "signoff": signoff, "manifest_digest": "sha256:" + "2" * 64,
+             "findings": [alarm]}  # fmt: skip
+    told = {
+        "run_id": "20261102-090000-abcd",
+        "dry_run": False,
+        "goal": "g",
+        "isolation": "none",
+        "rehearsal": True,
+        "trace_id": "",
+    }
+    spoken = RunRecord.model_validate(
+        {"run_id": "r", "status": "failed", "phases": [phase], "denials": [], "journal_head": "h"}
+    )
+    built = document.build(run=told, crew={}, record=spoken, run_dir=tmp_path, crew_exit=1)
+    assert [a["rule"] for p in built["phases"] for a in p["alarms"]] == ["gate/diverged"]
+    folder = tmp_path / "runs" / str(told["run_id"])
+    folder.mkdir(parents=True)
+    folders.write_json(folder / "run.json", told)
+    folders.write_json(folder / "document.json", built)
+    assert (
+        "ALARM gate/diverged: github.push_commit at api/acme: What was read back differs: tree"
+        in commands.show("last", tmp_path)[1]
+    )
 
 
 def test_without_the_gates_word_nothing_was_applied() -> None:
