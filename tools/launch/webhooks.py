@@ -32,6 +32,7 @@ _AT_ONCE = 32
 def serve(port: int, state_dir: Path | None, say: Callable[[str], None]) -> int:
     """Serve until asked to stop. Raises ConfigFaultError."""
     config = read_config(state_dir)
+    folders.private(config.state_dir)
     path = folders.private(config.state_dir / "credentials") / "webhook.secret"
     try:
         secret = secret_of(path)
