@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
+
 PORT = 7070
 HELLO = {
     "jsonrpc": "2.0", "id": 1, "method": "initialize",
@@ -24,7 +26,13 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        return json.loads(self.body)
+        """The body, or the last event of a stream."""
+        data = self.body
+        if self.headers.get("content-type", "").startswith("text/event-stream"):
+            data = [line for line in data.splitlines() if line.startswith(b"data:")][-1].removeprefix(
+                b"data:"
+            )
+        return json.loads(data)
 
 
 async def ask(
@@ -54,7 +62,9 @@ async def ask(
     waiting = [{"type": "http.request", "body": data, "more_body": False}]
 
     async def receive() -> dict[str, Any]:
-        return waiting.pop() if waiting else {"type": "http.disconnect"}
+        if not waiting:
+            await anyio.sleep_forever()  # the client stays until it has its answer
+        return waiting.pop()
 
     async def send(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,16 +27,32 @@ def served(
     """The address of its `/mcp`; stopped at the end by its own pid, with everything that it started."""
     port, log = free_port(), folder / "served.log"
     command = [*COMMAND, *options, "--http", str(port), "--state-dir", str(folder)]
+    with _running(command, port, log, cwd or folder, None):
+        yield f"http://127.0.0.1:{port}/mcp"
+
+
+@contextmanager
+def listening(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> Iterator[int]:
+    """`COMMAND PORT FOLDER` as a process that serves HTTP there: its port."""
+    port = free_port()
+    with _running([*command, str(port), str(folder)], port, folder / "served.log", folder, env):
+        yield port
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], port: int, log: Path, cwd: Path, env: Mapping[str, str] | None
+) -> Iterator[None]:
     with log.open("w") as out:
         process = subprocess.Popen(
-            command, cwd=cwd or folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out
         )
     try:
         _await(process, port, log)
-        yield f"http://127.0.0.1:{port}/mcp"
+        yield
     finally:
         process.terminate()
-        assert process.wait(30) is not None
+        process.wait(30)
     assert "Traceback" not in log.read_text(), log.read_text()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from mcp.server.streamable_http import EventStore
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 
@@ -20,6 +21,8 @@ from tools.tool import Role
 
 ROLES = (Role.PLANNER, Role.DEVOPS, Role.SECURITY, Role.SRE, Role.PERSON)
 """Who may speak to a gate that has its notary beside it."""
+RETRY = 100
+"""Milliseconds after which a client comes back for a stream that we closed."""
 Key = tuple[str, Role]
 """`gate` or `notary`, and who speaks to it."""
 
@@ -48,14 +51,21 @@ async def connected(
 
 
 async def endpoints(
-    stack: AsyncExitStack, servers: Mapping[Key, Any], guard: TransportSecuritySettings
+    stack: AsyncExitStack,
+    servers: Mapping[Key, Any],
+    guard: TransportSecuritySettings,
+    events: EventStore | None = None,
 ) -> dict[Key, App]:
-    """MCP servers over streamable HTTP. A role's sessions are its own: another role's bearer finds none of them."""
+    """MCP servers over streamable HTTP. A role's sessions are its own: another role's bearer finds none of them.
+
+    Without `events` a stream that broke is not resumed: the caller reads the state and asks again.
+    """
     apps: dict[Key, App] = {}
     for key, server in servers.items():
         manager = StreamableHTTPSessionManager(
             server,
-            json_response=True,
+            event_store=events,
+            retry_interval=RETRY if events else None,
             security_settings=guard,
             max_request_body_size=BODY_LIMIT,
             max_sessions=SESSION_LIMIT,
