@@ -100,6 +100,7 @@ class FakeRepository:
     )
     artifacts: dict[str, dict[str, bytes]] = field(default_factory=dict)
     full_name: str = "acme/platform"
+    repository_id: int = 42
     workflow: dict[str, bytes] = field(default_factory=dict)
     """Commit -> bytes of the one workflow; `name: terraform` at any other."""
     standing: dict[str, bytes] = field(default_factory=dict)
@@ -151,7 +152,7 @@ class FakeRepository:
     def resolve(self) -> RepositoryTarget:
         return RepositoryTarget(
             host="127.0.0.1:1",
-            repository_id=42,
+            repository_id=self.repository_id,
             full_name=self.full_name,
             clone_url="http://127.0.0.1:1/acme/platform.git",
             base_branch="main",

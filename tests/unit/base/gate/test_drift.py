@@ -137,8 +137,17 @@ def test_what_was_done_elsewhere_is_not_compared_here(world: World, tmp_path: Pa
     other: Any = world.another()
     other.cluster.uid = "another"
     found = drift(other)
+    assert found.compared == 4
     assert [(one.grant, "cluster" in one.why) for one in found.skipped] == [("kubernetes.apply", True)]
     assert found.differences == ()
+
+
+def test_what_was_done_in_another_repository_is_not_compared_here(world: World) -> None:
+    world.repository.repository_id = 43
+    world.repository.standing.clear()
+    found = drift(world)
+    assert (found.compared, found.differences) == (0, ())
+    assert {"repository acme/platform" in one.why for one in found.skipped} == {True}
 
 
 def test_what_was_signed_and_not_done_is_not_there_yet(tmp_path: Path) -> None:
