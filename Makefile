@@ -61,4 +61,4 @@ lock: ## compile the hashed requirements again after a change in pyproject.toml
 	@sh requirements/lock.sh
 
 clean:
-	rm -rf .venv .venv-crew .venv-scanner .venv-dev .venv*.lock
+	rm -rf .venv .venv-crew .venv-scanner .venv-dev .venv-phoenix .venv*.lock

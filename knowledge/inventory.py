@@ -52,11 +52,10 @@ class Inventory(Word):
     items: tuple[Item, ...] = ()
     gaps: tuple[str, ...] = ()
 
-    def default_denies(self, namespace: str) -> tuple[Item, ...]:
-        """Network rules of that namespace that deny all traffic not allowed elsewhere."""
-        return tuple(
-            i for i in self.items if i.rule and i.namespace == namespace and "denies all" in i.summary
-        )
+
+def shuts(item: Item, namespace: str) -> bool:
+    """Whether it is a network rule that denies all incoming traffic of that namespace which nothing else allows."""
+    return item.rule and item.namespace == namespace and "denies all ingress" in item.summary
 
 
 class Reads(Protocol):

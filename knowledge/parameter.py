@@ -85,6 +85,10 @@ class Parameter(Word):
         default=None,
         description="how a goal asks for {value}; stands where the blueprint's goal names the parameter",
     )
+    where_shut: Value | None = Field(
+        default=None,
+        description="the value in a namespace whose own rules deny all incoming traffic, unless the person says otherwise",
+    )
     always_said: bool = Field(default=False, description="also when it is only a default")
 
     def check(self, name: str, value: object) -> Value:

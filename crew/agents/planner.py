@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crewai import Agent
+from pydantic import JsonValue
 
 from crew.goal import Goal, NotUnderstood, Plan, Step
 from crew.hands import Hands
 from crew.rendering import Renderer
 from crew.tasks.plan import PlanRequest, plan
-from knowledge.inventory import Item
+from knowledge.blueprint import Blueprint
+from knowledge.inventory import Item, shuts
 from knowledge.parameter import BlueprintFaultError
 from tools.gate.words import TargetDescription
 from tools.internal.blueprints import view
@@ -48,13 +50,17 @@ class Planner:
 
     def _under_rules(self, planned: Plan) -> Plan:
         """Each step with the rules that stand in its namespace already, and the first with what earlier runs met here."""
-        found = self.hands.ask_here("find_resources", {}, Found).items
+        found = self.hands.ask_here("find_resources", {}, Found)
         steps = tuple(
-            _cited(step, tuple(item for item in found if item.rule and item.namespace))
+            _cited(step, standing, self.renderer.blueprints[step.blueprint])
             for step in planned.steps
+            for standing in [_standing(step, found.items)]
         )
         past = self.hands.ask_here("query_outcomes", {}, Passages).passages[:RECALLED]
-        quoted = tuple(f"{passage.source}: {passage.text}" for passage in past)
+        quoted = (
+            *(f"{passage.source}: {passage.text}" for passage in past),
+            *(f"not read: {gap}" for gap in found.gaps),
+        )
         first = steps[0].model_copy(
             update={"citations": tuple(dict.fromkeys((*steps[0].citations, *quoted)))}
         )
@@ -63,7 +69,24 @@ class Planner:
         return planned.model_copy(update={"phases": phases})
 
 
-def _cited(step: Step, rules: tuple[Item, ...]) -> Step:
-    standing = [item for item in rules if item.namespace == step.parameters.get("namespace")]
+def _standing(step: Step, found: tuple[Item, ...]) -> tuple[Item, ...]:
+    """The rules of the namespace that the step goes to."""
+    namespace = step.parameters.get("namespace")
+    return tuple(item for item in found if item.rule and item.namespace and item.namespace == namespace)
+
+
+def _cited(step: Step, standing: tuple[Item, ...], blueprint: Blueprint) -> Step:
+    """The step with the rules that stand there, and with what they change of it."""
     cited = (f"inventory:{item.source}: {item.summary}" for item in standing)
-    return step.model_copy(update={"citations": tuple(dict.fromkeys((*step.citations, *cited)))})
+    shut = any(shuts(item, item.namespace) for item in standing)
+    changed: dict[str, JsonValue] = {
+        name: parameter.where_shut
+        for name, parameter in blueprint.accepts.items()
+        if shut and parameter.where_shut is not None and name not in step.explicit
+    }
+    return step.model_copy(
+        update={
+            "citations": tuple(dict.fromkeys((*step.citations, *cited))),
+            "parameters": {**step.parameters, **changed},
+        }
+    )

@@ -65,8 +65,8 @@ def test_everything_found_has_a_source_and_a_sentence() -> None:
     assert by_key["terraform module//net"].source == "infra/main.tf:4"
     assert "restricted" in by_key["Namespace//web"].summary
     assert by_key["ClusterRoleBinding//ops"].rule
-    assert [item.name for item in found.default_denies("web")] == ["deny"]
-    assert found.default_denies("other") == ()
+    assert [item.name for item in found.items if inventory.shuts(item, "web")] == ["deny"]
+    assert not any(inventory.shuts(item, "other") for item in found.items)
 
 
 def test_what_cannot_be_read_is_named() -> None:

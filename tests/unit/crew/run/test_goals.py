@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from crew import house
 from crew.tasks.approval import ReviewMissingError
@@ -254,6 +255,41 @@ def test_the_draft_depends_on_a_rule_that_stands_at_the_target(tmp_path: Path, f
     deliver(tmp_path, "web 네임스페이스에 nginx 배포해줘", servers, dry_run=True)
     body = str(manifest(tmp_path, "publish").grants[1].arguments["body"])
     assert ("inventory:NetworkPolicy/web/deny" in body) is found
+    files = tmp_path / "changesets" / "publish" / "files"
+    admitted = yaml.safe_load((files / "manifests/nginx/networkpolicy.yaml").read_text())["spec"]["ingress"][
+        0
+    ]
+    clients = {"podSelector": {"matchLabels": {"countersign/client-of": "nginx"}}}
+    assert admitted["from"] == ([clients] if found else [{"podSelector": {}}])
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"metadata": {"name": "deny", "namespace": "other"}, "spec": {"podSelector": {}}},
+        {"metadata": {"name": "out", "namespace": "web"}, "spec": {"podSelector": {}, "policyTypes": ["Egress"]}},
+        {"metadata": {"name": "some", "namespace": "web"}, "spec": {"podSelector": {"matchLabels": {"app": "db"}}}},
+    ],
+    ids=["elsewhere", "only outgoing", "only some pods"],
+)  # fmt: skip
+def test_a_rule_that_does_not_shut_the_namespace_leaves_the_draft_as_it_is(
+    tmp_path: Path, rule: dict[str, Any]
+) -> None:
+    servers = FakeServers(
+        tmp_path / "servers.json", reads={"list_resources": {"items": [rule], "complete": True}}
+    )
+    deliver(tmp_path, "web 네임스페이스에 nginx 배포해줘", servers, dry_run=True)
+    files = tmp_path / "changesets" / "publish" / "files"
+    assert "client-of" not in (files / "manifests/nginx/networkpolicy.yaml").read_text()
+
+
+def test_what_could_not_be_read_at_the_target_is_named_in_the_plan(tmp_path: Path) -> None:
+    servers = FakeServers(
+        tmp_path / "servers.json", refuses={"list_resources": ("target-forbidden", "no right to list.")}
+    )
+    deliver(tmp_path, "web 네임스페이스에 nginx 배포해줘", servers, dry_run=True)
+    body = str(manifest(tmp_path, "publish").grants[1].arguments["body"])
+    assert "not read: NetworkPolicy: no right to list." in body
 
 
 def test_what_terraform_would_say_is_said_in_one_line_where_it_is_missing(tmp_path: Path) -> None:
