@@ -5,7 +5,7 @@ PYTHON ?= python3
 SETUP = $(PYTHON) tools/environments.py
 export GOAL
 
-.PHONY: run test check format lint types layers contract rig rig-test kills bench lock clean
+.PHONY: run test check format lint types layers contract rig rig-test kills bench lock mutants clean
 
 run: ## GOAL reaches the program through the environment, never by expansion in a shell
 	@$(SETUP) base crew scanner
@@ -55,6 +55,10 @@ kills: ## kill a process of a run 500 times, resume, count the effects at the ta
 bench:
 	@$(SETUP) base crew scanner dev
 	@.venv/bin/python -m tests.bench
+
+mutants: ## edit the guards one by one; each edit must turn a test red (some twenty minutes)
+	@$(SETUP) base crew scanner dev
+	@$(PYTHON) tests/attacks/mutants.py
 
 lock: ## compile the hashed requirements again after a change in pyproject.toml
 	@$(SETUP) base
