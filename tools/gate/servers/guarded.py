@@ -17,6 +17,7 @@ from tools.gate.servers.adapter import Adapter
 from tools.gate.servers.pinning import Record, Records, text
 from tools.gate.servers.upstream import Upstream
 from tools.tool import ToolRefusedError
+from traces import names, spans
 
 PIN_AGAIN = "Nothing of it is called until a person has looked: `countersign servers pin {name}`."
 
@@ -34,21 +35,23 @@ class GuardedServer:
     _seen: Mapping[str, str] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def call(self, tool: str, arguments: Mapping[str, Any], *, changes: bool) -> str:
-        """The text that the tool answers; `changes`: look at the definitions first.
+    def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        """The text that the tool answers.
 
-        Raises ToolRefusedError `server-quarantined`, TargetError, PinFaultError.
+        Raises ToolRefusedError `server-quarantined` and `tool-not-served`, TargetError, PinFaultError.
         """
         with self._lock:
-            upstream = self._held(look=changes)
+            upstream = self._held(look=False)
             served = tool in self._seen
         if not served:
             message = f"{self.name} does not serve {tool} now."
             raise ToolRefusedError("tool-not-served", message, "Look at that server's own output.")
-        return upstream.call(tool, arguments)
+        about = {names.MCP_METHOD: names.MCP_CALL, names.TOOL_NAME: tool, names.OTHER_SERVER: self.name}
+        with spans.span(f"{names.MCP_CALL} {tool}", about):
+            return upstream.call(tool, arguments)
 
     def look(self) -> None:
-        """Compare what it serves with the pins. Raises as `call` does."""
+        """Compare what it serves with the pins: before every call that changes something. Raises as `call` does."""
         with self._lock:
             self._held(look=True)
 

@@ -35,7 +35,7 @@ class PerformedBy:
             self._look()
             self.way.ready(call)
             self.before_write()
-            self.server.call(self.does.tool.partition(".")[0], arguments, changes=True)
+            self.server.call(self.does.tool.partition(".")[0], arguments)
         except StoppedError:
             raise
         except (ToolRefusedError, PinFaultError) as fault:

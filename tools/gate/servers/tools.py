@@ -95,7 +95,7 @@ def _called(
 def _read(room: Room, server: GuardedServer, rule: Reads, tool: str, given: dict[str, Any]) -> Answered:
     checking.check(tool, server.adapter.pins.schema(tool), given)
     checking.limited(tool, rule, server.adapter.file.arguments, given, _here(room, server))
-    return Answered(text=server.call(tool, given, changes=False))
+    return Answered(text=server.call(tool, given))
 
 
 def _here(room: Room, server: GuardedServer) -> dict[str, str]:
@@ -116,6 +116,7 @@ def _done(
         message = f"this gate has no target of its own for {does.verb}, so nobody could read back what {server.name} did."
         raise ToolRefusedError("no-such-verb", message, "Configure [github] or [kubernetes].")
     found = matching.grants(room, does, way, given)
+    server.look()  # a server that is shut out is so by its own name, before anything is on record
     through = replace(room.targets, through={**room.targets.through, does.verb: server.name})
     submission = Submission(room.with_targets(through), PlanOfRecord(room, judge))
     for signoff, seq in found:

@@ -7,6 +7,8 @@ import pytest
 from tests.fakes.gate import World
 from tests.fakes.servers import GITHUB, KUBERNETES, counting
 from tests.fakes.servers import ask as asked
+from tools.gate.servers.arguments import check
+from tools.tool import ToolRefusedError
 
 GOOD = {"apiVersion": "v1", "kind": "Pod", "name": "web", "namespace": "web"}
 WAYS_IN: list[tuple[str, dict[str, Any]]] = [
@@ -62,6 +64,29 @@ def test_what_is_not_valid_is_refused_by_name(world: World, what: str, edit: dic
         "argument-not-allowed",
     }
     assert upstream.calls == []
+
+
+STRICT: list[tuple[str, dict[str, Any], Any]] = [
+    ("true for 1", {"type": ["number", "boolean"], "enum": [1]}, True),
+    ("1 for true", {"type": ["number", "boolean"], "enum": [True]}, 1),
+    ("a type that nobody knows", {"type": "any"}, "x"),
+    ("no type", {}, "x"),
+    ("a keyword that nobody knows", {"type": "string", "anyOf": [{}]}, "x"),
+    (
+        "an unknown field of an object",
+        {"type": "object", "properties": {"a": {"type": "string"}}},
+        {"b": "x"},
+    ),
+    ("an option inside a list", {"type": "array", "items": {"type": "string"}}, ["-x"]),
+    ("a number beyond what is exact", {"type": "number"}, 2**60),
+    ("another pattern", {"type": "string", "pattern": "^[a-z]+$"}, "A"),
+]
+
+
+@pytest.mark.parametrize(("what", "schema", "value"), STRICT, ids=[what for what, *_ in STRICT])
+def test_a_schema_is_read_strictly(what: str, schema: dict[str, Any], value: Any) -> None:
+    with pytest.raises(ToolRefusedError):
+        check("tool", {"type": "object", "properties": {"value": schema}}, {"value": value})
 
 
 HERE = {"owner": "acme", "repo": "platform"}

@@ -46,17 +46,17 @@ def poisoned() -> list[dict[str, object]]:
 
 def test_a_person_reads_what_changed_pins_it_and_the_server_is_let_in_again(other: Other) -> None:
     guarded = servers._servers(read_config(other.folder))["other"]  # as a running gate opens it
-    guarded.call("look", {}, changes=True)
+    guarded.look()
     other.tell(definitions=poisoned())
     with pytest.raises(ToolRefusedError, match="server-quarantined"):
-        guarded.call("look", {}, changes=True)
+        guarded.look()
     document, text = servers.listed(other.folder)
     assert "SHUT OUT: 'look' was changed" in text
     document, text = servers.pin("other", yes=True, state_dir=other.folder)
     assert document["pinned"]
     assert '+ "description": "Looks.\\u001b[2J\\u202e",' in text, "what hides must be seen"
     assert "\x1b" not in text
-    assert guarded.call("look", {}, changes=True) == "done"
+    assert guarded.call("look", {}) == "done"
     assert servers.listed(other.folder)[0]["servers"][0]["quarantine"] == ""
     guarded.close()
 

@@ -81,9 +81,15 @@ def server(other: Other) -> Iterator[GuardedServer]:
     made.close()
 
 
+def looked(server: GuardedServer, tool: str = "look") -> str:
+    """A call that changes something."""
+    server.look()
+    return server.call(tool, {})
+
+
 def refused(server: GuardedServer, tool: str = "look", *, changes: bool = False) -> ToolRefusedError:
     with pytest.raises(ToolRefusedError) as refusal:
-        server.call(tool, {}, changes=changes)
+        looked(server, tool) if changes else server.call(tool, {})
     return refusal.value
 
 
@@ -107,7 +113,7 @@ def test_a_change_under_way_is_met_at_the_next_call_after_it_is_announced(
     other: Other, server: GuardedServer
 ) -> None:
     other.tell(act="announce")
-    server.call("look", {}, changes=False)
+    server.call("look", {})
     other.tell(act="done", definitions=POISON)
     refusal = refused(server)
     assert refusal.name == "server-quarantined"
@@ -119,7 +125,7 @@ def test_a_change_under_way_is_met_at_the_next_call_after_it_is_announced(
 def test_a_silent_change_under_way_is_met_before_anything_is_changed(
     other: Other, server: GuardedServer
 ) -> None:
-    server.call("look", {}, changes=False)
+    server.call("look", {})
     other.tell(definitions=POISON)
     assert refused(server, "make", changes=True).name == "server-quarantined"
     assert len(other.calls()) == 1
@@ -129,7 +135,7 @@ def test_a_text_that_changes_under_way_counts_even_where_only_the_shape_is_pinne
     other = Other(tmp_path, pins="shape")
     other.tell(definitions=POISON)
     server = other.guarded()
-    assert server.call("look", {}, changes=True) == "done"  # its words are not pinned, and reach no model
+    assert looked(server) == "done"  # its words are not pinned, and reach no model
     other.tell(definitions=TOOLS)
     assert refused(server, changes=True).name == "server-quarantined"
     server.close()
@@ -144,7 +150,7 @@ def test_a_tool_that_was_removed_and_comes_back_changed_shuts_the_server_out(
     other: Other, server: GuardedServer
 ) -> None:
     other.tell(definitions=TOOLS[:1])
-    server.call("look", {}, changes=True)
+    looked(server)
     other.tell(definitions=[TOOLS[0], TOOLS[1] | {"description": "Makes more."}])
     assert refused(server, changes=True).name == "server-quarantined"
 
@@ -165,7 +171,7 @@ def test_a_person_pins_again_and_a_running_gate_heeds_it(other: Other, server: G
     refused(server)
     records = Records(other.folder / "state")
     records.write("other", Record(definitions=tuple(POISON), pinned_by="somebody", pinned_at="now"))
-    assert server.call("look", {}, changes=False) == "done"
+    assert server.call("look", {}) == "done"
     other.tell(definitions=TOOLS)
     assert refused(server, changes=True).name == "server-quarantined"
 
@@ -175,12 +181,12 @@ def test_a_record_that_cannot_be_read_lets_nothing_through(other: Other, server:
     folder.mkdir(exist_ok=True)
     (folder / "other.json").write_text(json.dumps({"quarantine": False, "extra": 1}))
     with pytest.raises(PinFaultError):
-        server.call("look", {}, changes=False)
+        server.call("look", {})
     assert other.calls() == []
 
 
 def test_a_server_that_died_is_started_and_compared_anew(other: Other, server: GuardedServer) -> None:
-    server.call("look", {}, changes=False)
+    server.call("look", {})
     server.close()
     other.tell(definitions=POISON)
     assert refused(server).name == "server-quarantined"

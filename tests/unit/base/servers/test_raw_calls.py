@@ -9,7 +9,7 @@ import pytest
 
 from policies.change import Phase, digest_of
 from tests.fakes.gate import FILES, World
-from tests.fakes.servers import GITHUB, KUBERNETES, Counting, ask, behind, counting, example, mounted
+from tests.fakes.servers import GITHUB, KUBERNETES, Counting, Other, ask, behind, counting, example, mounted
 from tests.unit.base.servers.test_adapter import CHANGES, WRITES
 from tools.gate import states
 from tools.gate import stop as switch
@@ -217,6 +217,7 @@ def test_all_documents_are_judged_before_the_first_is_sent(
     _, objects = deployed(world)
     answer = ask(world, "devops", "k8s__resources_create_or_update", {"resource": edit(*objects)})
     assert answer["refused"] == name
+    assert "holds 0 documents" not in answer["message"] or what == "nothing", "the reason is the text's own"
     assert kubernetes.calls == []
 
 
@@ -300,8 +301,6 @@ def test_the_server_that_was_called_is_on_record_and_reads_are_by_our_own_client
 def test_a_configured_server_performs_what_is_submitted_by_its_number(
     world: World, kubernetes: Counting
 ) -> None:
-    from tests.fakes.servers import Other
-
     signoff, objects = deployed(world)
     told = Other(world.folder).settings(performs=("kubernetes.apply",))
     behind(world, world.room.servers, {"k8s": told})
@@ -315,20 +314,21 @@ def test_a_server_that_was_shut_out_between_look_and_call_leaves_the_grant_free(
     signoff, objects = deployed(world)
     kubernetes.definitions.append({"name": "more", "inputSchema": {"type": "object"}})
     answer = ask(world, "devops", "k8s__resources_create_or_update", {"resource": objects[0]})
-    assert "server-quarantined" in answer["message"]
+    assert answer["refused"] == "server-quarantined"
     assert kubernetes.calls == []
     assert world.submit(signoff, 1).state == "done"
 
 
 def test_a_server_that_cannot_be_started_leaves_the_grant_free_at_once(world: World) -> None:
-    from tests.fakes.servers import Other
-
     (world.folder / "other").mkdir()
-    guarded = Other(world.folder / "other").guarded(argv=("/nowhere/server",))
-    behind(world, {"other": guarded})
+    other = Other(world.folder / "other")
+    told = other.settings(performs=("kubernetes.apply",))
+    behind(world, {"other": other.guarded(argv=("/nowhere/server",))}, {"other": told})
     signoff, objects = deployed(world)
-    answer = ask(world, "devops", "other__make", {"resource": objects[0]})
-    assert (answer["refused"], "nothing was called" in answer["message"]) == ("target-error", True)
+    raw = ask(world, "devops", "other__make", {"resource": objects[0]})
+    assert (raw["refused"], world.room.ledger().of(signoff, 1).attempts) == ("target-unreachable", 0)
+    numbered = ask(world, "devops", "submit", {"signoff": signoff, "seq": 1})
+    assert (numbered["refused"], "nothing was called" in numbered["message"]) == ("target-error", True)
     assert not world.room.ledger().of(signoff, 1).open
 
 
