@@ -1,7 +1,8 @@
 """The signed form of any statement of ours: in-toto Statement v1 in DSSE in a Sigstore bundle v0.3.
 
 A bundle carries one signature, as Sigstore demands; a second signer writes a second bundle over the very
-same payload. The bundle file itself must be canonical JSON, so that no byte of it can change unnoticed.
+same payload. The key is named once, in the bundle's hint: a key id beside the signature would have to be an SSH
+fingerprint for `cosign`. The bundle file itself must be canonical JSON, so that no byte of it can change unnoticed.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ Base64 = Annotated[str, AfterValidator(_one_spelling)]
 
 
 class _Signature(Word):
-    keyid: KeyId
+    keyid: Literal[""]
     sig: Base64
 
 
@@ -100,12 +101,17 @@ def seal(statement: Statement, signer: CryptoSigner) -> bytes:
     """The statement as a canonical Sigstore bundle with one signature."""
     envelope = Envelope(statement.canonical(), PAYLOAD_TYPE, {})
     envelope.sign(signer)
-    keyid = signer.public_key.keyid
+    return bundled(envelope, signer.public_key.keyid)
+
+
+def bundled(envelope: Envelope, keyid: str) -> bytes:
+    """A signed envelope as a bundle whose hint names the key."""
+    dsse = envelope.to_dict()
     return canonical(
         {
             "mediaType": BUNDLE_TYPE,
             "verificationMaterial": {"publicKey": {"hint": keyid}},
-            "dsseEnvelope": envelope.to_dict(),
+            "dsseEnvelope": {**dsse, "signatures": [{**one, "keyid": ""} for one in dsse["signatures"]]},
         }
     )
 
@@ -116,15 +122,12 @@ def unseal(bundle: bytes, trust: Trust) -> Sealed:
     Raises a SignoffError: strict decode, then the key, then the signature, then the payload type.
     """
     outer = parse(_Bundle, bundle, "the bundle")
-    dsse, signature = outer.dsseEnvelope, outer.dsseEnvelope.signatures[0]
-    if outer.verificationMaterial.publicKey.hint != signature.keyid:
-        raise UnknownKeyError("the bundle's key hint and its signature name different keys.")
-    key = trust.find(signature.keyid)
+    dsse, keyid = outer.dsseEnvelope.model_dump(mode="json"), outer.verificationMaterial.publicKey.hint
+    key = trust.find(keyid)
     if key is None or key.revoked:
-        raise UnknownKeyError(
-            f"key {signature.keyid[:12]} is {'revoked' if key else 'not in the trust file'}."
-        )
-    envelope = Envelope.from_dict(dsse.model_dump(mode="json"))
+        raise UnknownKeyError(f"key {keyid[:12]} is {'revoked' if key else 'not in the trust file'}.")
+    dsse["signatures"][0]["keyid"] = keyid
+    envelope = Envelope.from_dict(dsse)
     try:
         envelope.verify([key.key], 1)
     except VerificationError:

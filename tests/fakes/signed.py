@@ -28,7 +28,7 @@ from policies.change import (
     canonical,
     digest_of,
 )
-from policies.envelope import BUNDLE_TYPE, PAYLOAD_TYPE
+from policies.envelope import PAYLOAD_TYPE, bundled
 from policies.gate import Evidence, Facts, Gate, Issued, Permit
 from policies.profile import Profile
 from policies.request import Request
@@ -82,10 +82,7 @@ def seal_raw(payload: bytes, signer: CryptoSigner, *, payload_type: str = PAYLOA
     """Any payload at all in a well-formed bundle with a good signature: what a stolen pen could write."""
     envelope = Envelope(payload, payload_type, {})
     envelope.sign(signer)
-    hint = {"publicKey": {"hint": signer.public_key.keyid}}
-    return canonical(
-        {"mediaType": BUNDLE_TYPE, "verificationMaterial": hint, "dsseEnvelope": envelope.to_dict()}
-    ).decode()
+    return bundled(envelope, signer.public_key.keyid).decode()
 
 
 def payload_of(bundle: str) -> bytes:

@@ -125,7 +125,17 @@ ENVELOPE: list[tuple[str, Edit, str]] = [
         lambda c: c.resealed(payload_of(c.bundle), payload_type="application/json"),
         "payload-type",
     ),
-    ("key-id", signature(lambda s: s.update(keyid="0" * 64)), "unknown-key"),
+    ("key-id", signature(lambda s: s.update(keyid="0" * 64)), "unknown-shape"),
+    (
+        "own-key-id-twice",
+        lambda c: signature(lambda s: s.update(keyid=c.signer.public_key.keyid))(c),
+        "unknown-shape",
+    ),
+    (
+        "hint-of-another-trusted-key",
+        in_bundle(lambda o: o["verificationMaterial"]["publicKey"].update(hint=PERSON.public_key.keyid)),
+        "signature-invalid",
+    ),
     (
         "key-hint",
         in_bundle(lambda o: o["verificationMaterial"]["publicKey"].update(hint="0" * 64)),
