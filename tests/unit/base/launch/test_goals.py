@@ -16,7 +16,11 @@ from tools.notary.keys import ensure_keys, key_path, load_signer, make_key
 from tools.tool import ToolRefusedError
 
 REAL = '[github]\nkind = "github"\nrepository = "acme/platform"\n[kubernetes]\nkind = "kubeconfig"\nkubeconfig = "k"\n'
-NOW = datetime.now(UTC)
+
+
+def now() -> datetime:
+    """The keys of these tests are made in real time."""
+    return datetime.now(UTC)
 
 
 def settled(folder: Path, toml: str = "", profile: str = "sandbox") -> config.Config:
@@ -32,8 +36,10 @@ def settled(folder: Path, toml: str = "", profile: str = "sandbox") -> config.Co
 def verified(told: config.Config, run: str) -> Any:
     trusted = trust.load(told.state_dir / "trust.json")
     bundle = requesting.kept(told, run)
-    now = datetime.now(UTC)
-    return request.verify(bundle, trust=trusted, now=now, profile=told.profile.name, rehearsal=told.rehearsal)
+
+    return request.verify(
+        bundle, trust=trusted, now=now(), profile=told.profile.name, rehearsal=told.rehearsal
+    )
 
 
 def test_in_the_sandbox_each_goal_gets_a_run_of_its_own_signed_by_the_sandboxs_person(tmp_path: Path) -> None:
@@ -52,9 +58,9 @@ def test_for_a_real_target_an_agents_goal_waits_for_a_persons_key(tmp_path: Path
     known = SignedGoals(told)
     with pytest.raises(ToolRefusedError, match="goal-unsigned"):
         known.run_of("blue")
-    run = goals.new_run(NOW)
+    run = goals.new_run(now())
     signer = requesting.requester(told)
-    requesting.ask(told, run, "blue", signer, NOW)
+    requesting.ask(told, run, "blue", signer, now())
     assert known.run_of("blue") == run
     with pytest.raises(ToolRefusedError, match="goal-unsigned"):
         known.run_of("blue ")
@@ -63,15 +69,15 @@ def test_for_a_real_target_an_agents_goal_waits_for_a_persons_key(tmp_path: Path
 @pytest.mark.parametrize("spoil", ["a run of the crew", "another profile", "a stranger's key", "bytes"])
 def test_a_request_that_does_not_count_opens_nothing(tmp_path: Path, spoil: str) -> None:
     told = settled(tmp_path, REAL, "default")
-    run = "20261102-090000-aaaa" if spoil == "a run of the crew" else goals.new_run(NOW)
+    run = "20261102-090000-aaaa" if spoil == "a run of the crew" else goals.new_run(now())
     signer = requesting.requester(told)
     if spoil == "another profile":
         other = told.model_copy(update={"profile": told.profile.model_copy(update={"name": "production"})})
-        requesting.ask(other, run, "blue", signer, NOW)
+        requesting.ask(other, run, "blue", signer, now())
     elif spoil == "a stranger's key":
-        requesting.ask(told, run, "blue", load_signer(key_path(told.state_dir, False, "security")), NOW)
+        requesting.ask(told, run, "blue", load_signer(key_path(told.state_dir, False, "security")), now())
     else:
-        requesting.ask(told, run, "blue", signer, NOW)
+        requesting.ask(told, run, "blue", signer, now())
     if spoil == "bytes":
         path = told.state_dir / "requests" / f"{run}.sigstore.json"
         path.write_text(path.read_text().replace("a", "b", 1))
