@@ -3,6 +3,7 @@
 A real MCP server over stdio. Environment: GITHUB_API (the repository's address), GITHUB_PERSONAL_ACCESS_TOKEN,
 DEFINITIONS (JSON file, read at each listing), CALLS (file that every tools/call is written to).
 ALSO (JSON list of files that push_files adds on its own).
+DIES (the tool after which it ends without an answer).
 What the rehearsal GitHub can do is done there; every other tool only writes its call down.
 """
 
@@ -87,7 +88,10 @@ def listing() -> list[Json]:
 def called(name: str, arguments: Json) -> Any:
     with Path(os.environ["CALLS"]).open("a") as calls:
         calls.write(json.dumps([name, arguments]) + "\n")
-    return DONE.get(name, lambda _: "done")(arguments)
+    answer = DONE.get(name, lambda _: "done")(arguments)
+    if os.environ.get("DIES") == name:
+        os._exit(1)  # done, and nobody hears of it
+    return answer
 
 
 async def calling(name: str, arguments: Json, _: Mapping[str, Any]) -> Json:

@@ -48,13 +48,11 @@ def grants(room: Room, does: Does, way: Way, arguments: Mapping[str, Any]) -> li
 
 
 def _live(room: Room) -> list[list[Case]]:
-    """The grants of each sign-off that was neither superseded nor refused, as far as its bytes can be read."""
-    ledger = room.ledger()
+    """The grants of each sign-off that was not superseded. Whether it still counts, the gate says when one is submitted."""
     found = []
-    for kept in ledger.live():
-        if kept.signoff not in ledger.refused:
-            change = room.change(kept)
-            found.append([Case(room, kept, change, grant) for grant in change.grants])
+    for kept in room.ledger().live():
+        change = room.change(kept)
+        found.append([Case(room, kept, change, grant) for grant in change.grants])
     return found
 
 

@@ -281,6 +281,18 @@ def test_what_it_pushes_besides_is_found_and_ends_the_sign_off(gh: Behind) -> No
     server.close()
 
 
+def test_a_server_that_dies_after_its_push_is_read_and_not_asked_again(gh: Behind) -> None:
+    signoff, branch = signed(gh)
+    told = settings(gh.hub, gh.definitions, gh.log, DIES="push_files")
+    server = opening.open_server("gh", told, gh.world.folder / "servers", gh.world.clock, lambda _: None)
+    behind(gh.world, {"gh": server}, {"gh": told})
+    answer = gh.ask("devops", *allowed(branch)[0])
+    assert [g["state"] for g in answer.get("grants", ())] == ["done"], answer
+    assert gh.world.submit(signoff, 1).state == "done"
+    assert len(gh.calls()) == 1
+    server.close()
+
+
 def test_reads_stay_in_the_repository(gh: Behind) -> None:
     assert gh.hub.tip()[:12] in gh.ask("security", "list_commits", HERE)["text"]
     assert gh.ask("security", "list_commits", HERE | {"repo": "secrets"})["refused"] == "outside-destination"

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from tests.fakes.gate import World
-from tests.fakes.servers import GITHUB, KUBERNETES, counting
+from tests.fakes.servers import GITHUB, KUBERNETES, counting, mounted
 from tests.fakes.servers import ask as asked
 from tools.gate.servers.arguments import check
-from tools.tool import ToolRefusedError
+from tools.tool import Role, ToolRefusedError
 
 GOOD = {"apiVersion": "v1", "kind": "Pod", "name": "web", "namespace": "web"}
 WAYS_IN: list[tuple[str, dict[str, Any]]] = [
@@ -139,4 +139,5 @@ def test_a_role_calls_its_own_reads_and_no_others(world: World, role: str) -> No
 @pytest.mark.parametrize("role", ["person", "notary"])
 def test_who_is_no_agent_has_none_of_them(world: World, role: str) -> None:
     counting(world, "k8s", KUBERNETES)
+    assert [name for name in mounted(world, Role(role)).tools if "__" in name] == []
     assert asked(world, role, "k8s__resources_get", GOOD)["refused"] == "tool-not-granted"

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from policies.change import Phase, digest_of
-from tests.fakes.gate import FILES, World
+from tests.fakes.gate import FILES, World, no_notary
 from tests.fakes.servers import GITHUB, KUBERNETES, Counting, Other, ask, behind, counting, example, mounted
 from tests.unit.base.servers.test_adapter import CHANGES, WRITES
 from tools.gate import states
 from tools.gate import stop as switch
+from tools.gate.case import case_of
+from tools.gate.plan import PlanOfRecord
+from tools.gate.servers.performing import PerformedBy
 from tools.gate.servers.upstream import ServerAsksError, ServerRefusedError
-from tools.gate.words import RunRef
+from tools.gate.submit import Submission
+from tools.gate.words import RunRef, Submit
 from tools.tool import Role
 from tools.verbs import ConflictError, UnreachableError
 
@@ -296,6 +301,32 @@ def test_the_server_that_was_called_is_on_record_and_reads_are_by_our_own_client
     assert world.submit(signoff, 2).state == "done"  # the next one by our own client
     assert world.room.ledger().of(signoff, 2).through == ""
     assert len(world.cluster.all["kubernetes.apply"].performed) == 1
+
+
+def test_what_a_server_was_asked_is_looked_for_in_its_own_way_after_a_death(
+    world: World, kubernetes: Counting
+) -> None:
+    """A commit that such a server pushed has its author, so only its own way of looking finds it as signed."""
+    signoff, _ = deployed(world)
+    kubernetes.answer = DiedError()
+    with pytest.raises(DiedError):
+        world_through(world).submit(Submit(signoff=signoff, seq=1))
+    ledger = world.room.ledger()
+    interrupted, untouched = (case_of(world.room, ledger, signoff, seq).verb() for seq in (1, 2))
+    assert isinstance(interrupted, PerformedBy)
+    assert interrupted.server.name == "k8s"
+    assert not isinstance(untouched, PerformedBy)
+    world.submission.reconcile()
+    assert world.room.ledger().of(signoff, 1).reason.startswith("read after an interruption")
+
+
+class DiedError(Exception):
+    """The process is killed here; nobody catches it on the way."""
+
+
+def world_through(world: World) -> Submission:
+    through = replace(world.room.targets, through={"kubernetes.apply": "k8s"})
+    return Submission(world.room.with_targets(through), PlanOfRecord(world.room, no_notary))
 
 
 def test_a_configured_server_performs_what_is_submitted_by_its_number(
