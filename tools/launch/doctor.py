@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tools import confine, environments
+from tools.gate.servers.adapter import AdapterFaultError
+from tools.gate.servers.pinning import PinFaultError
 from tools.launch.commands import read_config
 from tools.launch.config import ConfigFaultError
 
@@ -25,6 +27,7 @@ def doctor(state_dir: Path | None) -> tuple[dict[str, Any], str]:
             _check("configuration", "ok", f"profile {config.profile.name}, model {config.file.model.model}")
         )
         checks.append(_terraform(config.terraform, config.provider_mirror))
+        checks += _servers(state_dir) if config.file.servers else []
     ready = not any(check["state"] == "missing" for check in checks)
     marks = {"ok": "ok     ", "optional": "without", "missing": "MISSING"}
     lines = [f"{marks[c['state']]}  {c['name']}: {c['detail']}" for c in checks]
@@ -67,6 +70,26 @@ def _isolation() -> dict[str, str]:
 
 def _sqlite() -> dict[str, str]:
     return _check("sqlite", "ok", f"{sqlite3.sqlite_version} for the gate's journal")
+
+
+def _servers(state_dir: Path | None) -> list[dict[str, str]]:
+    """Other people's servers; a faulty adapter or record keeps the gate, or that server, shut."""
+    from tools.launch import servers  # noqa: PLC0415 - only where one is configured
+
+    try:
+        found = servers.listed(state_dir)[0]["servers"]
+    except (AdapterFaultError, PinFaultError) as fault:
+        return [_check("servers", "missing", str(fault))]
+    return [
+        _check(
+            f"server {each['name']}",
+            "optional" if each["quarantine"] else "ok",
+            f"shut out: {each['quarantine']}"
+            if each["quarantine"]
+            else f"{len(each['tools'])} tools pinned by {each['pinned_by']}",
+        )
+        for each in found
+    ]
 
 
 def _terraform(binary: Path | None, mirror: Path | None) -> dict[str, str]:

@@ -12,6 +12,7 @@ from tests.fakes.servers import TOOLS, Other
 from tools.launch import servers
 from tools.launch.commands import read_config
 from tools.launch.config import ConfigFaultError
+from tools.launch.doctor import doctor
 from tools.tool import ToolRefusedError
 
 
@@ -52,6 +53,8 @@ def test_a_person_reads_what_changed_pins_it_and_the_server_is_let_in_again(othe
         guarded.look()
     document, text = servers.listed(other.folder)
     assert "SHUT OUT: 'look' was changed" in text
+    seen = {each["name"]: each for each in doctor(other.folder)[0]["checks"]}
+    assert (seen["server other"]["state"], "shut out" in seen["server other"]["detail"]) == ("optional", True)
     document, text = servers.pin("other", yes=True, state_dir=other.folder)
     assert document["pinned"]
     assert '+ "description": "Looks.\\u001b[2J\\u202e",' in text, "what hides must be seen"
@@ -65,6 +68,13 @@ def test_nobody_at_a_terminal_pins_nothing(other: Other) -> None:
     with pytest.raises(ConfigFaultError, match="nobody is at a terminal"):
         servers.pin("other", yes=False, state_dir=other.folder)
     assert servers.listed(other.folder)[0]["servers"][0]["pinned_by"] == "adapter a server"
+
+
+def test_the_doctor_says_that_an_adapter_is_faulty(other: Other) -> None:
+    other.adapter.write_text("title =")
+    document, _ = doctor(other.folder)
+    assert [each["state"] for each in document["checks"] if each["name"] == "servers"] == ["missing"]
+    assert not document["ready"]
 
 
 FAULTS = [
