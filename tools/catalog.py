@@ -40,7 +40,7 @@ EFFECTS: Mapping[str, Mapping[str, Effect]] = MappingProxyType({
         ),
         "record_outcome": Effect.ANNOTATE,
     },
-    "gateway": {"propose_change": Effect.ANNOTATE},
+    "gateway": {"propose_change": Effect.ANNOTATE, "open_run": Effect.ANNOTATE},
     "notary": {**_reads("judge", "judge_plan"), "sign": Effect.ANNOTATE},
     "github": _reads(*_TARGET_READS["github"]),
     "kubernetes": _reads(*_TARGET_READS["kubernetes"]),

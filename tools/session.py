@@ -150,13 +150,14 @@ async def open_session(fd: int, *, name: str) -> AsyncIterator[Session]:
     """
     try:
         async with wire.streams(fd) as (read, write), ClientSession(read, write) as client:
-            await _opened(client, name)
+            await opened(client, name)
             yield Session(client, name)
     except BaseExceptionGroup as group:  # the SDK's task groups wrap whatever the caller's block raises
         raise alone(group) from None
 
 
-async def _opened(client: ClientSession, name: str) -> None:
+async def opened(client: ClientSession, name: str) -> None:
+    """Shake hands. Raises SessionLostError, SessionTimeoutError."""
     try:
         with anyio.fail_after(_OPENING):
             await client.initialize()

@@ -103,6 +103,19 @@ class GateSettings(Word):
     trace: TraceSettings = TraceSettings()
 
 
+class RemoteSettings(Word):
+    """A run's pipes to a gate that stands elsewhere: who is at each pipe, and how that gate is spoken to."""
+
+    url: str = Field(description="such as http://127.0.0.1:7070; `/mcp` and `/runs/RUN/mcp` are below it")
+    bearers: Path = Field(description="folder with ROLE.token for each role, 0600")
+    run_id: str
+    request: str = Field(description="the bundle in which a person asked for this run")
+    dry_run: bool = Field(default=False, description="nothing may be submitted in this run")
+    gate: Mapping[str, int] = Field(description="role -> descriptor of its pipe to the gate")
+    notary: Mapping[str, int] = Field(description="role -> descriptor of its pipe to the notary")
+    trace: TraceSettings = TraceSettings()
+
+
 class GraphSettings(Word):
     """Bolt address and credentials of the graph; None runs without memory until one can be written."""
 

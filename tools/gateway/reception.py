@@ -17,9 +17,9 @@ from tools.gateway import proposing
 from tools.gateway.proposing import Proposing
 from tools.gateway.relay import Relay
 from tools.gateway.runs import Runs
-from tools.gateway.words import Proposal, ProposeChange
+from tools.gateway.words import OpenRun, Proposal, ProposeChange, RunOpened
 from tools.serve import DEADLINE, THREADS, VERSION, Mount, refused
-from tools.tool import Role, Tool, ToolRefusedError
+from tools.tool import Effect, Role, Tool, ToolRefusedError
 
 OF_A_RUN = frozenset({"open_change", "await_review"})
 """Tools that mean the run they are called in; the gateway's own has no goal, so it does not offer them."""
@@ -30,6 +30,9 @@ class Goals(Protocol):
 
     def run_of(self, goal: str) -> str:
         """The run of a goal that a person signed. Raises ToolRefusedError where nobody did."""
+
+    def accept(self, asked: OpenRun) -> RunOpened:
+        """Keep a request that was signed elsewhere. Raises ToolRefusedError for one that does not count here."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,17 @@ class Reception:
             self._of_signoff[proposal.signoff] = run
         return proposal
 
-    def tool(self) -> Tool:
-        """What DevOps is offered here."""
-        return proposing.tool(self.propose)
+    def tools(self) -> list[Tool]:
+        """What is offered here besides the gate's own; a role's belt has one of them or none."""
+        opening = Tool(
+            "open_run",
+            "Begin a run whose goal a person signed elsewhere; its tools are at `/runs/RUN/mcp`.",
+            OpenRun,
+            RunOpened,
+            self.goals.accept,
+            Effect.ANNOTATE,
+        )
+        return [proposing.tool(self.propose), opening]
 
     async def elsewhere(self, role: Role, arguments: Mapping[str, Any]) -> Relay | None:
         """The role's tools in the run that the arguments speak of; None for the gateway's own. Raises ToolRefusedError."""
@@ -96,14 +107,14 @@ class Offered:
 
 def at_reception(role: Role, relay: Relay, reception: Reception) -> Offered:
     """The role's place at `/mcp`."""
-    return Offered(role, relay, _own(role, reception.tool()), reception)
+    return Offered(role, relay, _own(role, reception.tools()), reception)
 
 
 def in_a_run(role: Role, relay: Relay, there: Proposing) -> Offered:
     """The role's place at `/runs/RUN/mcp`."""
-    return Offered(role, relay, _own(role, proposing.tool(there.propose)))
+    return Offered(role, relay, _own(role, [proposing.tool(there.propose)]))
 
 
-def _own(role: Role, tool: Tool) -> Mount | None:
-    granted = catalog.mounted("gateway", role, [tool])
+def _own(role: Role, tools: list[Tool]) -> Mount | None:
+    granted = catalog.mounted("gateway", role, tools)
     return Mount("gateway", role, granted, anyio.CapacityLimiter(THREADS), DEADLINE) if granted else None

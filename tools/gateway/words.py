@@ -101,6 +101,20 @@ class ProposeChange(Word):
     )
 
 
+class OpenRun(Word):
+    """Begin a run here that a person asked for elsewhere."""
+
+    run_id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    request: str = Field(max_length=65536, description="the bundle in which the person signed the goal")
+
+
+class RunOpened(Word):
+    """It is at `/runs/RUN/mcp` now."""
+
+    run_id: str
+    goal_digest: Digest
+
+
 class Objection(Word):
     """What stands against a signature, and what would satisfy."""
 

@@ -7,8 +7,9 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from policies.change import Digest, Word
 from policies.profile import Profile, ProfileFaultError, load
@@ -44,6 +45,28 @@ class KubernetesConfig(Word):
     kind: Literal["sandbox", "kubeconfig", "in-cluster"] = "sandbox"
     kubeconfig: Path | None = None
     context: str | None = None
+
+
+class GateConfig(Word):
+    """A gate that runs elsewhere, under another user: its address, and a folder with ROLE.token for each role."""
+
+    url: str | None = None
+    bearers: Path | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _no_bearer_in_the_clear(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "")
+        near = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}
+        if url is not None and not ((near or parts.scheme == "https") and parts.netloc and not parts.query):
+            raise ValueError("a bearer goes to http://127.0.0.1:PORT, or over https, and nowhere else")
+        return url if url is None else url.rstrip("/").removesuffix("/mcp")
+
+    @model_validator(mode="after")
+    def _both(self) -> GateConfig:
+        if (self.url is None) != (self.bearers is None):
+            raise ValueError("url and bearers belong together")
+        return self
 
 
 class GraphConfig(Word):
@@ -93,6 +116,7 @@ class File(Word):
     """The whole of `countersign.toml`."""
 
     profile: str = "sandbox"
+    gate: GateConfig = GateConfig()
     github: GitHubConfig = GitHubConfig()
     kubernetes: KubernetesConfig = KubernetesConfig()
     graph: GraphConfig = GraphConfig()
@@ -115,7 +139,9 @@ class Config(Word):
 
     @property
     def rehearsal(self) -> bool:
-        """True when nothing real can be touched: both targets are the sandbox."""
+        """True when nothing real can be touched: both targets are the sandbox, or a gate elsewhere holds them for rehearsals."""
+        if self.file.gate.url is not None:
+            return self.profile.rehearsal
         return self.file.github.kind == "sandbox" and self.file.kubernetes.kind == "sandbox"
 
 

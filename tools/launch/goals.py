@@ -16,7 +16,9 @@ from typing import Any
 from policies import request, trust
 from policies.change import digest_of
 from policies.refusal import GateError
+from policies.request import SignedRequest
 from tools.gateway.front import NO_RUN
+from tools.gateway.words import OpenRun, RunOpened
 from tools.launch import folders, goal_text, requesting
 from tools.launch.commands import read_config
 from tools.launch.config import Config, ConfigFaultError
@@ -54,6 +56,35 @@ class SignedGoals:
         except ConfigFaultError as fault:
             raise ToolRefusedError(NO_RUN, f"nobody asked for a run {run}.") from fault
 
+    def accept(self, asked: OpenRun) -> RunOpened:
+        """See tools.gateway.reception.Goals."""
+        try:
+            signed = self._verified(asked.request)
+            signed.covers(run_id=asked.run_id, goal_digest=signed.request.goal_digest)
+        except GateError as no:
+            raise ToolRefusedError(no.name, no.message, no.advice) from no
+        with self._lock:
+            if self._known(asked.run_id) not in {None, asked.request}:
+                message = f"run {asked.run_id} was asked for with another signature."
+                raise ToolRefusedError("run-taken", message, "Start a new run.")
+            requesting.keep(self.config, asked.run_id, asked.request)
+        return RunOpened(run_id=asked.run_id, goal_digest=signed.request.goal_digest)
+
+    def _known(self, run: str) -> str | None:
+        try:
+            return requesting.kept(self.config, run)
+        except ConfigFaultError:
+            return None
+
+    def _verified(self, bundle: str) -> SignedRequest:
+        return request.verify(
+            bundle,
+            trust=trust.load(self.config.state_dir / TRUST_FILE),
+            now=datetime.now(UTC),
+            profile=self.config.profile.name,
+            rehearsal=self.config.rehearsal,
+        )
+
     @property
     def _may_sign(self) -> bool:
         return self.config.rehearsal and self.config.profile.unattended
@@ -66,20 +97,12 @@ class SignedGoals:
 
     def _signed_by(self, digest: str) -> str:
         """The newest run behind a gateway whose goal this is. What cannot be verified is none; the gate verifies again."""
-        known = trust.load(self.config.state_dir / TRUST_FILE)
         for path in sorted(
             (self.config.state_dir / "requests").glob(f"{_PREFIX}*.sigstore.json"), reverse=True
         ):
             run = path.name.removesuffix(".sigstore.json")
             try:
-                asked = request.verify(
-                    self.request_of(run),
-                    trust=known,
-                    now=datetime.now(UTC),
-                    profile=self.config.profile.name,
-                    rehearsal=self.config.rehearsal,
-                )
-                asked.covers(run_id=run, goal_digest=digest)
+                self._verified(self.request_of(run)).covers(run_id=run, goal_digest=digest)
             except GateError:
                 continue  # another goal, or a request that counts no more
             return run

@@ -45,11 +45,12 @@ class Up(Word):
 
 
 def rehearsal_of(house: House, config: Config, run_id: str) -> Rehearsal | None:
-    """The sandbox for this run: the one that is up, or one of its own. None when both targets are real.
+    """The sandbox for this run: the one that is up, or one of its own. None when both targets are real, or another gate has them.
 
     Raises ConfigFaultError when it does not come up.
     """
-    if config.file.github.kind != "sandbox" and config.file.kubernetes.kind != "sandbox":
+    real = config.file.github.kind != "sandbox" and config.file.kubernetes.kind != "sandbox"
+    if real or config.file.gate.url is not None:
         return None
     standing = standing_of(config)
     if standing is not None:

@@ -14,7 +14,16 @@ from policies.trust import instant
 from tools.launch import folders
 from tools.launch.config import Config, ConfigFaultError
 from tools.notary import trust_file
-from tools.notary.keys import key_path, load_signer
+from tools.notary.keys import ensure_keys, key_path, load_signer, make_key
+
+
+def prepared(config: Config) -> None:
+    """The folder and the keys that a run needs here: with a gate elsewhere the person's alone. Raises ConfigFaultError, KeyFaultError."""
+    folder = folders.private(config.state_dir)
+    if config.file.gate.url is None:
+        ensure_keys(folder, config.rehearsal)
+    elif config.rehearsal:
+        make_key(folder, "person", rehearsal=True)
 
 
 def requester(config: Config) -> CryptoSigner:
@@ -32,9 +41,14 @@ def ask(config: Config, run_id: str, goal: str, signer: CryptoSigner, now: datet
         requested_at=instant(now),
     )
     bundle = request.sign(asked, signer)
+    keep(config, run_id, bundle)
+    return bundle
+
+
+def keep(config: Config, run_id: str, bundle: str) -> None:
+    """Raises ConfigFaultError, OSError."""
     folders.private(_folder(config))
     trust_file.write(_path(config, run_id), bundle.encode())
-    return bundle
 
 
 def kept(config: Config, run_id: str) -> str:

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from tools import confine, environments
-from tools.gate.words import Confirmation, Pending, RunRecord, RunRef, ShownChange, SignoffRef, SignoffState
+from tools.gate.words import (
+    Confirmation,
+    Pending,
+    RunRecord,
+    RunRef,
+    ShownChange,
+    SignoffRef,
+    SignoffState,
+    TargetDescription,
+)
 from tools.launch import document, folders, requesting
 from tools.launch.config import Config, ConfigFaultError
 from tools.launch.diff import change_lines
@@ -22,11 +31,13 @@ from tools.launch.processes import House
 from tools.launch.rehearsal import rehearsal_of
 from tools.launch.show import Show
 from tools.launch.wiring import RunSettings, Started, start
-from tools.notary.keys import ensure_keys
 from tools.session import BackgroundSessions, SessionFaultError
-from tools.tool import ToolRefusedError
+from tools.tool import Nothing, ToolRefusedError
 from traces import setup, spans
 from traces.names import RUN, RUN_ID
+
+ELSEWHERE = "elsewhere"
+"""The word for a gate that was not asked yet how it is kept apart."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +54,9 @@ class Asked:
 def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) -> dict[str, Any]:
     """Bring the goal to its end and return the document. Raises ConfigFaultError before anything starts."""
     began = time.monotonic()
-    ensure_keys(folders.private(config.state_dir), config.rehearsal)
+    requesting.prepared(config)
     run_dir, told, bundle = _opened(config, asked)
-    for name in ("crew", "scanner"):
+    for name in ("crew",) if config.file.gate.url else ("crew", "scanner"):
         environments.ensure(name, show.line)
     ask = not (config.profile.unattended and (asked.yes or config.rehearsal))
     close = setup.setup(
@@ -70,7 +81,7 @@ def run(config: Config, asked: Asked, show: Show, environ: Mapping[str, str]) ->
             request=bundle,
         )
         started = start(house, config, settings, lambda: rehearsal_of(house, config, told["run_id"]))
-        record, code, signed_at = _attend(started, told["run_id"], show)
+        record, code, signed_at = _attend(started, told, show)
         if code not in (0, 2, 3, document.WAITS):
             show.line(f"the crew ended with {code}: {started.crew.tail(3)}")
     close()
@@ -103,18 +114,20 @@ def _opened(config: Config, asked: Asked) -> tuple[Path, dict[str, Any], str]:
         "model": config.file.model.model,
         "dry_run": asked.dry_run,
         "rehearsal": config.rehearsal,
-        "isolation": confine.isolation(),
+        "isolation": ELSEWHERE if config.file.gate.url else confine.isolation(),
         "created": now.isoformat(timespec="seconds"),
         "trace_id": "",
     }
     return run_dir, told, requesting.ask(config, run_dir.name, asked.goal, signer, now)
 
 
-def _attend(started: Started, run_id: str, show: Show) -> tuple[RunRecord | None, int, float | None]:
+def _attend(started: Started, told: dict[str, Any], show: Show) -> tuple[RunRecord | None, int, float | None]:
     """Show progress and put the gate's questions to the person until the crew has ended; then ask the journal.
 
-    The journal's record, the crew's exit code, and when the first sign-off was told of.
+    The journal's record, the crew's exit code, and when the first sign-off was told of. A gate elsewhere says itself
+    how it is kept apart.
     """
+    run_id = str(told["run_id"])
     signed_at: float | None = None
     events: queue.Queue[dict[str, Any] | None] = queue.Queue()
     reader = threading.Thread(target=_read_progress, args=(started.progress, events), daemon=True)
@@ -128,6 +141,9 @@ def _attend(started: Started, run_id: str, show: Show) -> tuple[RunRecord | None
                 if event.get("event") == "waiting":
                     _confirm(sessions, run_id, show)
             code = started.crew.process.wait()
+            if told["isolation"] == ELSEWHERE:
+                seen = sessions.call("gate", "describe_target", Nothing(), TargetDescription)
+                told["isolation"] = seen.isolation
             return sessions.call("gate", "run_record", RunRef(run_id=run_id), RunRecord), code, signed_at
     except (SessionFaultError, ToolRefusedError) as fault:
         show.line(f"the gate could not be asked: {fault}")

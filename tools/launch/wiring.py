@@ -21,6 +21,7 @@ from tools.settings import (
     KubernetesSettings,
     ModelSettings,
     NotarySettings,
+    RemoteSettings,
     ServerSettings,
     TraceSettings,
 )
@@ -70,7 +71,8 @@ def start(
     `rehearsal` is asked for the sandbox's addresses after everything else is under way.
     """
     crew_python = environments.environment("crew").python
-    guard = start_guard(house, config, run, (*CREW_ROLES, "person"))
+    begin = start_guard if config.file.gate.url is None else start_remote
+    guard = begin(house, config, run, (*CREW_ROLES, "person"))
     progress, progress_fd = lines_pipe()
     crew_roles = {role: guard.roles[role] for role in CREW_ROLES}
     crew = house.start(
@@ -134,6 +136,30 @@ def start_guard(house: House, config: Config, run: RunSettings, roles: Sequence[
     return Guard({role: ours for role, (ours, _) in ends.items()}, security, tell)
 
 
+def start_remote(house: House, config: Config, run: RunSettings, roles: Sequence[str]) -> Guard:
+    """The same pipes to a gate that stands elsewhere; its bearers stay with the process that is started here."""
+    told = config.file.gate
+    if told.url is None or told.bearers is None or run.request is None:
+        raise ConfigFaultError("[gate] url and bearers belong together, and a run there has a signed goal")
+    ends, (security, from_security) = {role: pair() for role in roles}, pair()
+    theirs = {role: far for role, (_, far) in ends.items()}
+    base = environments.environment("base").python
+    child = house.start("gate", [base, "-P", "-m", "tools.gateway"], [*theirs.values(), from_security])
+    child.tell(
+        RemoteSettings(
+            url=told.url,
+            bearers=told.bearers.expanduser(),
+            run_id=run.run_id,
+            request=run.request,
+            dry_run=run.dry_run,
+            gate=theirs,
+            notary={"security": from_security},
+            trace=_trace(config, run),
+        )
+    )
+    return Guard({role: ours for role, (ours, _) in ends.items()}, security, lambda _: None)
+
+
 def _trace(config: Config, run: RunSettings) -> TraceSettings:
     return TraceSettings(
         traceparent=run.traceparent,
@@ -175,7 +201,10 @@ def _crew(
         provider_mirror=config.provider_mirror,
         trace=trace,
         readable=(config.profile_path, *run.waiting),
-        hidden=(config.state_dir,),
+        hidden=(
+            config.state_dir,
+            *([told.bearers.expanduser()] if (told := config.file.gate).bearers else ()),
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from tools.gateway.proposing import Proposing
 from tools.gateway.reception import Offered, Reception, at_reception, in_a_run
 from tools.gateway.relay import LOST, FromThread, Relay
 from tools.gateway.runs import Runs, Served, sweeping
-from tools.gateway.words import Proposal, ProposeChange
+from tools.gateway.words import OpenRun, Proposal, ProposeChange, RunOpened
 from tools.session import SessionLostError
 from tools.tool import Role, ToolRefusedError
 
@@ -51,7 +51,10 @@ class Answers(Proposing):
 
 
 class Goals:
-    """One signed goal."""
+    """One signed goal, and one more that is handed in."""
+
+    def accept(self, asked: OpenRun) -> RunOpened:
+        return RunOpened(run_id=asked.run_id, goal_digest="sha256:" + "0" * 64)
 
     def run_of(self, goal: str) -> str:
         if goal != "blue":
@@ -127,6 +130,19 @@ def test_only_the_belt_that_has_it_is_offered_a_proposal() -> None:
         assert list(place.sessions) == ["own"]
 
     visit(body, Role.SRE)
+
+
+@pytest.mark.parametrize(
+    ("role", "offered"), [(Role.PERSON, True), (Role.DEVOPS, False), (Role.SECURITY, False)]
+)
+def test_a_run_is_begun_by_a_person_alone(role: Role, offered: bool) -> None:
+    async def body(place: Place) -> None:
+        answer = await place.call("open_run", run_id="r-1", request="{}")
+        assert answer == (
+            {"run_id": "r-1", "goal_digest": "sha256:" + "0" * 64} if offered else {"run": "own"}
+        )
+
+    visit(body, role)
 
 
 def test_what_means_the_run_that_it_is_called_in_is_offered_in_runs_alone() -> None:

@@ -10,6 +10,9 @@ import pytest
 
 from policies import request, trust
 from policies.change import digest_of
+from policies.request import Request
+from policies.trust import instant
+from tools.gateway.words import OpenRun
 from tools.launch import config, goals, requesting
 from tools.launch.goals import SignedGoals
 from tools.notary.keys import ensure_keys, key_path, load_signer, make_key
@@ -88,3 +91,45 @@ def test_a_request_that_does_not_count_opens_nothing(tmp_path: Path, spoil: str)
 def test_a_run_that_nobody_asked_for_is_none(tmp_path: Path) -> None:
     with pytest.raises(ToolRefusedError, match="no-such-run"):
         SignedGoals(settled(tmp_path)).request_of("gw-20261102-090000-aaaa")
+
+
+def asking(told: config.Config, run: str, **edits: Any) -> OpenRun:
+    said = dict(
+        goal_digest=digest_of(b"blue"),
+        run_id=run,
+        profile=told.profile.name,
+        rehearsal=told.rehearsal,
+        requested_at=instant(NOW),
+    )
+    bundle = request.sign(Request(**{**said, **edits}), requesting.requester(told))
+    return OpenRun(run_id=run, request=bundle)
+
+
+def test_a_goal_that_was_signed_elsewhere_opens_its_run_and_no_other(tmp_path: Path) -> None:
+    told = settled(tmp_path, REAL, "default")
+    known, asked = SignedGoals(told), asking(told, "20261102-090000-aaaa")
+    assert known.accept(asked).goal_digest == digest_of(b"blue")
+    assert known.accept(asked).run_id == asked.run_id, "asked again it is the same run"
+    assert known.request_of(asked.run_id) == asked.request
+    with pytest.raises(ToolRefusedError, match="run-taken"):
+        known.accept(asking(told, asked.run_id, goal_digest=digest_of(b"red")))
+    assert known.request_of(asked.run_id) == asked.request
+
+
+@pytest.mark.parametrize(
+    ("edits", "name"),
+    [
+        (dict(run_id="20261102-090000-bbbb"), "request-mismatch"),
+        (dict(profile="sandbox"), "request-mismatch"),
+        (dict(rehearsal=True), "request-mismatch"),
+    ],
+    ids=str,
+)
+def test_a_request_from_elsewhere_that_does_not_count_here_opens_nothing(
+    tmp_path: Path, edits: Any, name: str
+) -> None:
+    told = settled(tmp_path, REAL, "default")
+    with pytest.raises(ToolRefusedError, match=name):
+        SignedGoals(told).accept(asking(told, "20261102-090000-aaaa", **edits))
+    with pytest.raises(ToolRefusedError, match="no-such-run"):
+        SignedGoals(told).request_of("20261102-090000-aaaa")

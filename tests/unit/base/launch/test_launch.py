@@ -61,6 +61,12 @@ def read(folder: Path, **chosen: str) -> config.Config:
         ("profile = 3", {}, "profile: Input should be a valid string"),
         ("[github]\nsecret = 1", {}, "github.secret: Extra inputs"),
         ("[[[", {}, "cannot be read"),
+        ('[gate]\nurl = "http://127.0.0.1:1"', {}, "url and bearers belong together"),
+        ('[gate]\nbearers = "b"', {}, "url and bearers belong together"),
+        ('[gate]\nbearers = "b"\nurl = "http://gate.example:7070"', {}, "a bearer goes to"),
+        ('[gate]\nbearers = "b"\nurl = "http://127.0.0.1.evil.example"', {}, "a bearer goes to"),
+        ('[gate]\nbearers = "b"\nurl = "https://"', {}, "a bearer goes to"),
+        ('[gate]\nbearers = "b"\nurl = "file:///x"', {}, "a bearer goes to"),
         ('[kubernetes]\nkind = "kubeconfig"', {}, "names a real target"),
     ],
 )
@@ -82,6 +88,17 @@ def test_the_default_is_a_rehearsal_with_the_offline_model(tmp_path: Path) -> No
     assert chosen.rehearsal
     assert chosen.file.model.model == "offline"
     assert chosen.state_dir == tmp_path / "s" / "gate"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:7070", "http://localhost:7070/mcp", "https://gate.example/"]
+)
+def test_a_gate_elsewhere_is_as_real_as_the_profile(tmp_path: Path, url: str) -> None:
+    (tmp_path / "countersign.toml").write_text(f'[gate]\nurl = "{url}"\nbearers = "b"\n')
+    assert read(tmp_path).rehearsal
+    real = read(tmp_path, profile="default")
+    assert not real.rehearsal
+    assert real.file.gate.url == url.removesuffix("/mcp").rstrip("/")
 
 
 def record(status: str) -> RunRecord:
