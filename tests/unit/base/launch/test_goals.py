@@ -99,7 +99,7 @@ def asking(told: config.Config, run: str, **edits: Any) -> OpenRun:
         run_id=run,
         profile=told.profile.name,
         rehearsal=told.rehearsal,
-        requested_at=instant(NOW),
+        requested_at=instant(now()),
     )
     bundle = request.sign(Request(**{**said, **edits}), requesting.requester(told))
     return OpenRun(run_id=run, request=bundle)
