@@ -70,6 +70,7 @@ class Body(Word):
     opened: OpenedChange
     title: str
     summary: str = ""
+    preview: str = Field(default="", description="what a local Terraform says, a line for each folder")
     at: str = Field(description="RFC 3339: the commit's date")
     steps: tuple[Step, ...] = ()
     written: Files = Field(default={}, description="whole files that a model wrote")

@@ -123,10 +123,18 @@ class _DevOpsSeat(_Seat):
         kind: Event = "speak" if said.round == 1 else "revision"
         reasons = " ".join(f"declines {d.rule}: {d.reason}" for d in said.declined)
         text = (
-            f"takes {len(said.accepted)} remediations. {said.note} {reasons}" if said.round > 1 else said.note
+            f"takes {len(said.accepted)} remediations. {said.note} {reasons}"
+            if said.round > 1
+            else _drafted(table.draft)
         )
         self._progress.tell(kind, role="DevOps", round=said.round, text=text.strip())
         return StructuredMessage[Proposed](content=said, source=self.name)
+
+
+def _drafted(draft: Draft) -> str:
+    """The draft in a line for a person, who has read the plan; the previews stand under it."""
+    count = f"drafts {len(draft.change.artifacts)} files and {len(draft.change.grants)} calls"
+    return "\n".join([count, *(f"    {line}" for line in draft.preview.splitlines())])
 
 
 class _SecuritySeat(_Seat):
@@ -149,7 +157,8 @@ class _SecuritySeat(_Seat):
             table.ended = "vetoed"
         table.turns.append(said)
         for o in said.objections:
-            about = {"rule": o.rule, "path": o.where, "text": o.why, "severity": o.severity.value}
+            why = o.why.removeprefix(f"{o.where.rpartition(' ')[2]}: ")  # the resource stands in `where`
+            about = {"rule": o.rule, "path": o.where, "text": why, "severity": o.severity.value}
             self._progress.tell("objection", role="Security", round=round_, **about)
         self._progress.tell(
             "speak", role="Security", round=round_, text=f"{said.decision.value}: {said.note}"

@@ -7,7 +7,8 @@ typed outputs. It plans with `crew.understanding`, and says plainly which goals 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from crewai.llms.base_llm import BaseLLM
@@ -32,6 +33,8 @@ NEEDS_MODEL = {
     "en": "The offline model knows what its blueprints hold. For other goals set an LLM, such as --model openai/MODEL.",
 }
 _CITED = 4
+_PAST = ("run", "outcome")
+_WORD = re.compile(r"[a-z0-9]+")
 _ROOM = 1_000_000
 
 
@@ -113,7 +116,7 @@ class OfflineModel(BaseLLM):
             )
         if not meant.clear:
             return PlanAnswer(not_understood=_not_understood(meant, language))
-        cited = _cited(results)
+        cited = _by_blueprint(_cited(results), [chosen.blueprint for chosen in meant.chosen])
         steps = tuple(
             Step(
                 blueprint=chosen.blueprint,
@@ -121,7 +124,7 @@ class OfflineModel(BaseLLM):
                 explicit=tuple(sorted(chosen.parameters.explicit)),
                 asks_for=chosen.asks_for,
                 reason=chosen.reason,
-                citations=tuple(c for c in cited if chosen.blueprint in c) or cited[:_CITED],
+                citations=cited[chosen.blueprint][:_CITED],
             )
             for chosen in meant.chosen
         )
@@ -194,8 +197,23 @@ def _cited(results: list[tuple[str, Any]]) -> tuple[str, ...]:
     for kind, value in results:
         for passage in value.get("passages", ()) if kind == "tool_result" and isinstance(value, dict) else ():
             source, first = str(passage.get("source", "")), str(passage.get("text", "")).partition("\n")[0]
-            cited[f"{source}: {first[:160]}" if source.startswith(("run", "outcome")) else source] = None
+            cited[f"{source}: {first[:160]}" if source.startswith(_PAST) else source] = None
     return tuple(cited)
+
+
+def _by_blueprint(cited: Sequence[str], blueprints: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Each citation at the one blueprint whose name shares most words with its source, the earlier of equals.
+
+    What an earlier run met is of the whole goal and stands at the first; what shares no word was found but not used.
+    """
+    placed: dict[str, list[str]] = {blueprint: [] for blueprint in blueprints}
+    for citation in cited:
+        source = set(_WORD.findall(citation.partition(": ")[0].lower()))
+        shared = {blueprint: len(source & set(blueprint.split("-"))) for blueprint in blueprints}
+        home = max(blueprints, key=lambda blueprint: shared[blueprint])
+        if shared[home] or citation.startswith(_PAST):
+            placed[home].append(citation)
+    return {blueprint: tuple(found) for blueprint, found in placed.items()}
 
 
 def _called(step: Step) -> str:

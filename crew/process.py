@@ -35,7 +35,9 @@ def live(text: bytes, fault: Callable[[str], int]) -> int:
         settings = CrewSettings.model_validate_json(text)
     except ValidationError as wrong:
         return fault(f"the settings cannot be used: {wrong.errors()[0]['msg']}")
-    logging.basicConfig(filename=settings.run_dir / "crew.log", level=logging.WARNING)
+    log = logging.FileHandler(settings.run_dir / "crew.log")
+    log.setLevel(logging.WARNING)  # at the handler: some libraries set their own loggers to DEBUG
+    logging.basicConfig(handlers=[log], level=logging.WARNING)
     trace = settings.trace
     close = setup.setup(
         "crew", traceparent=trace.traceparent, file=trace.file, otlp_endpoint=trace.otlp_endpoint

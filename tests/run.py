@@ -1,7 +1,7 @@
 """Run pytest inside the environment of the code under test: `tests/run.py base tests/unit/policies`.
 
-Without paths: every environment with its own folders, then one combined closing line. pytest itself lives
-in `.venv-dev`, appended to the end of sys.path so that it never shadows what the environment ships.
+Without an environment: all of them side by side, each one's output whole, then one combined closing line. pytest itself
+lives in `.venv-dev`, appended to the end of sys.path so that it never shadows what the environment ships.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,51 +31,70 @@ BOOT = (
     "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 )
 COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors|xfailed|xpassed)")
+COUNTED_AS = {"error": "failed", "errors": "failed", "xpassed": "failed", "xfailed": "skipped"}
 NO_TESTS = 5
 
 
-def run(env: str, arguments: list[str]) -> tuple[int, dict[str, int]]:
-    """pytest's exit code and counts, its output passed through line by line."""
+def pytest_in(env: str, arguments: list[str]) -> list[str]:
+    """The command that runs pytest in that environment."""
     folder = ROOT / (".venv" if env == "base" else f".venv-{env}")
-    command = [folder / "bin" / "python", "-P", "-c", BOOT.format(root=str(ROOT)), *arguments]
-    counts: dict[str, int] = {}
-    with subprocess.Popen([str(c) for c in command], cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        last = ""
-        for line in child.stdout or ():
-            sys.stdout.write(line)
+    return [str(folder / "bin" / "python"), "-P", "-c", BOOT.format(root=str(ROOT)), *arguments]
+
+
+def counts(output: str) -> Counter[str]:
+    """How many passed, failed and were skipped, by pytest's last line of counts."""
+    lines = [line for line in output.splitlines() if COUNT.search(line)]
+    found: Counter[str] = Counter()
+    for number, word in COUNT.findall(lines[-1] if lines else ""):
+        found[COUNTED_AS.get(word, word)] += int(number)
+    return found
+
+
+def side_by_side(commands: dict[str, list[str]]) -> tuple[bool, Counter[str]]:
+    """Whether every suite passed, and their counts together. A suite's output is shown whole when it has ended."""
+    total: Counter[str] = Counter()
+    with ThreadPoolExecutor(len(commands) or 1) as pool:
+        running = {pool.submit(_captured, command): env for env, command in commands.items()}
+        for done in as_completed(running):
+            code, output = done.result()
+            sys.stdout.write(f"== {running[done]}\n{output}\n")
             sys.stdout.flush()
-            last = line if COUNT.search(line) else last
-    for number, word in COUNT.findall(last):
-        key = {"error": "failed", "errors": "failed", "xpassed": "failed", "xfailed": "skipped"}.get(
-            word, word
-        )
-        counts[key] = counts.get(key, 0) + int(number)
-    return child.returncode, counts
+            found = counts(output)
+            if code not in {0, NO_TESTS} and not found["failed"]:
+                found["failed"] = 1  # it died before it could count
+            total += found
+    return not total["failed"], total
+
+
+def _captured(command: list[str]) -> tuple[int, str]:
+    ran = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return ran.returncode, ran.stdout
+
+
+def _named(arguments: list[str]) -> bool:
+    return any((ROOT / argument.partition("::")[0]).exists() for argument in arguments)
 
 
 def main(arguments: list[str]) -> int:
     """`[ENV | TIER] [pytest arguments]`; the exit code is 0 only when every environment's is."""
     if arguments and arguments[0] in FOLDERS:
-        return run(arguments[0], arguments[1:] or list(FOLDERS[arguments[0]]))[0]
-    if arguments and arguments[0] not in TIERS:
+        env, *rest = arguments
+        command = pytest_in(env, rest if _named(rest) else [*FOLDERS[env], *rest])
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
+    tier = [word for word in arguments[:1] if not word.startswith("-")]
+    if tier and tier[0] not in TIERS:
         sys.stderr.write(f"usage: tests/run.py [{'|'.join([*FOLDERS, *TIERS])}] [paths and pytest options]\n")
         return 2
-    table = TIERS[arguments[0]] if arguments else FOLDERS
-    total: dict[str, int] = {}
-    worst = 0
-    for env, folders in table.items():
-        present = [folder for folder in folders if (ROOT / folder).is_dir()]
-        if not present:
-            continue
-        code, counts = run(env, ["-q", *present, *arguments[1:]])
-        worst = max(worst, 1 if code not in {0, NO_TESTS} else 0)
-        for word, number in counts.items():
-            total[word] = total.get(word, 0) + number
-    passed, failed, skipped = (total.get(word, 0) for word in ("passed", "failed", "skipped"))
-    if worst and not failed:
-        failed = 1
-    sys.stdout.write(f"{passed} passed, {failed} failed, {skipped} skipped\n")
-    return worst
+    table = TIERS[tier[0]] if tier else FOLDERS
+    present = {env: [f for f in folders if (ROOT / f).is_dir()] for env, folders in table.items()}
+    options = arguments[len(tier) :]
+    passed, total = side_by_side(
+        {env: pytest_in(env, ["-q", *found, *options]) for env, found in present.items() if found}
+    )
+    sys.stdout.write(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped\n")
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -24,6 +25,7 @@ from tools import confine
 
 _ENDINGS = (".tf", ".tfvars", ".hcl")
 _OUTPUT = 8000
+_SAID = 120
 _OVERRIDE = """terraform {
   backend "local" {}
 }
@@ -37,6 +39,14 @@ provider "aws" {
 }
 """
 """A preview has no state and no account; the file is in the scratch folder only."""
+
+
+_FRAME = re.compile(r"[\s│╷╵]+")
+_NOT_IN_MIRROR = re.compile(
+    r"provider registry\.terraform\.io/(\S+) was not found in any of the search locations"
+    r"|no available releases match the given constraints"
+)
+"""Terraform's words for a provider that the mirror lacks: nothing is known of the configuration then."""
 
 
 class Step(Word):
@@ -66,6 +76,12 @@ class Preview(Word):
         """Every step ran and passed."""
         return all(step.state == "passed" for step in self.steps)
 
+    def line(self) -> str:
+        """`infra/a: fmt passed, validate failed (Unsupported argument)`; what could not run says why, once."""
+        ran = [f"{step.name} {step.state}{_reason(step)}" for step in self.steps if step.state != "static"]
+        why = dict.fromkeys(step.output for step in self.steps if step.state == "static")
+        return f"{self.folder}: {', '.join([*ran, *why])}"
+
 
 _CHANGES = TypeAdapter(list[dict[str, JsonValue]])
 
@@ -85,7 +101,16 @@ class Workspace:
     def init(self) -> Step:
         """Install the providers from the mirror, as the lock file says, with a local backend instead of the real one."""
         (self.folder / "countersign_preview_override.tf").write_text(_OVERRIDE, encoding="utf-8")
-        return self._step("init", "init", "-input=false", "-no-color", "-lockfile=readonly")
+        step = self._step("init", "init", "-input=false", "-no-color", "-lockfile=readonly")
+        lacking = _NOT_IN_MIRROR.search(_FRAME.sub(" ", step.output)) if step.state == "failed" else None
+        if lacking is None:
+            return step
+        provider = lacking[1] or "a fitting version of a provider"
+        return Step(
+            name="init",
+            state="static",
+            output=f"the provider mirror lacks {provider}: types and plan not previewed",
+        )
 
     def validate(self) -> Step:
         """Check types, references and required arguments against the provider's schema."""
@@ -210,6 +235,17 @@ def _run(command: confine.Command, deadline: float) -> subprocess.CompletedProce
                 command.argv, 124, "", f"no answer within {deadline:.0f} seconds"
             )
     return subprocess.CompletedProcess(command.argv, child.returncode, out, err)
+
+
+def _reason(step: Step) -> str:
+    """What went wrong, in Terraform's own first words, in brackets; empty when nothing did."""
+    if step.state != "failed":
+        return ""
+    if step.name == "fmt":
+        return " (not formatted as terraform fmt would)"
+    lines = [line.strip(" │╷╵") for line in step.output.splitlines()]
+    said = next((line for line in lines if line.startswith("Error:")), next(filter(None, lines), ""))
+    return f" ({said.removeprefix('Error:').strip()[:_SAID]})" if said else ""
 
 
 def _planned(change: Mapping[str, JsonValue]) -> PlannedChange:

@@ -22,7 +22,6 @@ from policies.finding import ParameterChange, Remediation
 from policies.profile import Profile
 from tools.gate.words import OpenChange, OpenedChange
 from tools.internal.judging import Previews
-from tools.terraform import Preview
 
 
 @dataclass(frozen=True)
@@ -49,20 +48,20 @@ class DevOps:
             OpenedChange,
         )
         files = phases.sources(drafting, opened, self.renderer)
-        title, summary, written = f"{phase} {opened.change_id}", "", {}
+        title, summary, preview, written = f"{phase} {opened.change_id}", "", "", {}
         if phase is Phase.PUBLISH:
             asked = DraftRequest(goal=drafting.goal, phase=phase, steps=drafting.phase.steps, files=files)
             answer = draft(self.agent, asked)
             title, written = answer.title, {f.path: f.text for f in answer.files}
-            summary = "\n\n".join(
-                part for part in (answer.summary, self._preview({**files, **written})) if part
-            )
+            preview = self._preview({**files, **written})
+            summary = "\n\n".join(part for part in (answer.summary, preview) if part)
         existing = self._existing() if phase is Phase.PUBLISH else frozenset()
         content = {**files, **written}
         body = Body(
             opened=opened,
             title=title,
             summary=summary,
+            preview=preview,
             at=self.clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             steps=drafting.phase.steps,
             written=written,
@@ -113,7 +112,7 @@ class DevOps:
         if not any(path.endswith(".tf") for path in files):
             return ""
         shown = self.hands.ask_here("preview_terraform", {"files": files}, Previews).previews
-        return "\n".join(f"Terraform preview of {p.folder}: {_steps(p)}" for p in shown)
+        return "\n".join(f"Terraform preview of {p.line()}" for p in shown)
 
     def _existing(self) -> frozenset[str]:
         listed = self.hands.servers.raw(self.hands.gate, "list_repository_files", {})
@@ -172,12 +171,6 @@ class AtTable:
             for o in objections
             if o.rule in wished or o.id in reasons
         )
-
-
-def _steps(preview: Preview) -> str:
-    """`fmt passed, validate passed`; a step that could not run says why, once."""
-    why = dict.fromkeys(step.output for step in preview.steps if step.state == "static")
-    return ", ".join([*(f"{s.name} {s.state}" for s in preview.steps if s.state != "static"), *why])
 
 
 def _settled(path: str, data: bytes) -> str:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from crewai import Agent
+from crewai.events.event_listener import EventListener
 from crewai.llms.base_llm import BaseLLM
 
 from crew.hands import Hands
@@ -18,6 +19,8 @@ TURNS = 12
 
 def seat(hands: Hands, llm: BaseLLM, profile: Profile, *, turn_seconds: int = 600) -> Agent:
     """The agent of that role with its toolbelt."""
+    # CrewAI's listener draws boxes on stdout until a `Crew` tells it not to, and tasks here run without one.
+    EventListener().formatter.verbose = False
     title, goal, story = _read((PERSONAS / f"{hands.role}.md").read_text(encoding="utf-8"))
     return Agent(
         role=title,

@@ -12,7 +12,7 @@ SAID = {
     "phase": "[bold]{phase}[/]",
     "speak": "  [cyan]{role}[/]: {text}",
     "objection": "  [red]{role} objects[/] {rule} at {path}: {text}",
-    "revision": "  [yellow]{role} revises[/] {text}",
+    "revision": "  [yellow]{role} revises[/]: {text}",
     "signed": "  [green]signed[/] {phase} {signoff}",
     "submitted": "  [green]done[/] {verb} {text}",
     "waiting": "  waiting: {text}",
@@ -27,10 +27,8 @@ def _plan(event: Mapping[str, Any]) -> str:
     lines = [f"plan: {', '.join(map(str, event.get('phases') or ()))}"]
     for step in event.get("steps") or ():
         if isinstance(step, dict):
-            cited = ", ".join(map(str, step.get("citations") or ()))
-            lines.append(
-                f"  {step.get('blueprint')}: {step.get('reason')}" + (f"  [{cited}]" if cited else "")
-            )
+            lines.append(f"  {step.get('blueprint')}: {step.get('reason')}")
+            lines += [f"    cites {cited}" for cited in step.get("citations") or ()]
     return "\n".join(lines)
 
 

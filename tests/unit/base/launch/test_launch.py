@@ -227,6 +227,19 @@ def test_anything_but_yes_is_no(answer: str) -> None:
     assert not ConsoleShow(Console(file=io.StringIO()), io.StringIO(answer)).ask("?")
 
 
+def test_a_plan_is_shown_a_line_for_each_step_with_its_citations_under_it() -> None:
+    out = io.StringIO()
+    step = {"blueprint": "web-app", "reason": "“Nginx”", "citations": ["blueprint:web-app", "run:1: met [x]"]}
+    event = {"event": "plan", "phases": ["publish", "deploy"], "steps": [step]}
+    ConsoleShow(Console(file=out, force_terminal=False, width=200), None).event(event)
+    assert out.getvalue().splitlines() == [
+        "plan: publish, deploy",
+        "  web-app: “Nginx”",
+        "    cites blueprint:web-app",
+        "    cites run:1: met [x]",
+    ]
+
+
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigFaultError, match="--state-dir"):

@@ -79,3 +79,28 @@ def test_a_log_is_counted_not_believed() -> None:
     )
     assert said.log.startswith("3 lines of log, 1 rehearsed steps.")
     assert json.loads(said.model_dump_json())["remarks"] == ""
+
+
+def test_each_citation_stands_at_the_step_that_it_is_about() -> None:
+    sources = {
+        "blueprint:web-app": "web-app",
+        "blueprint:eks-cluster": "eks-cluster",
+        "policy:terraform/eks-public-endpoint": "eks-cluster",
+        "inventory:Namespace/argocd": "argocd-application",
+        "blueprint:s3-bucket": None,
+    }
+    found = {"passages": [{"source": source, "text": "x", "score": 1.0} for source in sources]}
+    goal = prompt("Deploy nginx on AWS EKS and manage it with ArgoCD")
+    answered = model().call([*goal, {"role": "tool", "content": fenced("tool_result", found)}], tools=SEARCH)
+    steps = PlanAnswer.model_validate_json(answered).steps
+    stands = {citation: step.blueprint for step in steps for citation in step.citations}
+    assert stands == {source: blueprint for source, blueprint in sources.items() if blueprint}
+
+
+def test_what_an_earlier_run_met_is_cited_once_at_the_first_step() -> None:
+    found = {"passages": [{"source": "run:r1", "text": "met a conflict", "score": 1.0}]}
+    goal = prompt("Deploy nginx on AWS EKS and manage it with ArgoCD")
+    answered = model().call([*goal, {"role": "tool", "content": fenced("tool_result", found)}], tools=SEARCH)
+    first, *others = PlanAnswer.model_validate_json(answered).steps
+    assert first.citations == ("run:r1: met a conflict",)
+    assert not any(step.citations for step in others)

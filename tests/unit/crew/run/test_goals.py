@@ -298,6 +298,16 @@ def test_what_terraform_would_say_is_said_in_one_line_where_it_is_missing(tmp_pa
     assert body.count("terraform not found: previewed statically") == 1
 
 
+def test_progress_tells_the_draft_in_a_line_and_the_plan_once(tmp_path: Path) -> None:
+    events = deliver(tmp_path, "로그용 S3 버킷 만들어줘", dry_run=True)[3]
+    plan = next(e for e in events if e["event"] == "plan")
+    spoken = next(e["text"] for e in events if e["event"] == "speak" and e["role"] == "DevOps")
+    first, *previews = spoken.splitlines()
+    assert first.startswith("drafts ")
+    assert [line.strip().partition(":")[0] for line in previews] == ["Terraform preview of infra/logs"]
+    assert not any(step["reason"] in spoken for step in plan["steps"])
+
+
 def test_a_fault_is_not_a_result_and_the_run_goes_on_after_it(tmp_path: Path) -> None:
     goal, file = "web 네임스페이스에 nginx 배포해줘", tmp_path / "servers.json"
     with pytest.raises(ToolRefusedError, match="scanner-fault"):

@@ -128,3 +128,47 @@ def test_files_are_sorted_into_terraform_folders() -> None:
         }
     )
     assert found == {"infra/a": {"x.tf": b"1", ".terraform.lock.hcl": b"2"}}
+
+
+LACKING = """Error: Failed to query available provider packages
+
+Could not retrieve the list of available versions for provider hashicorp/aws:
+provider registry.terraform.io/hashicorp/aws was not found in any of the
+search locations"""
+UNFIT = """│ Error: Failed to query available provider packages
+│
+│ Could not retrieve the list of available versions for provider hashicorp/aws:
+│ no available releases match the given constraints >= 9.0.0"""
+
+
+@needs_confinement
+@pytest.mark.parametrize(
+    ("fails_at", "says", "line"),
+    [
+        (
+            "init",
+            LACKING,
+            "a: fmt passed, the provider mirror lacks hashicorp/aws: types and plan not previewed",
+        ),
+        (
+            "init",
+            UNFIT,
+            "a: fmt passed, the provider mirror lacks a fitting version of a provider: types and plan not previewed",
+        ),
+        ("init", "Error: Unsupported block type", "a: fmt passed, init failed (Unsupported block type)"),
+        (
+            "validate",
+            "\n│ Error: Missing required argument\n│ on main.tf",
+            "a: fmt passed, init passed, validate failed (Missing required argument)",
+        ),
+    ],
+)
+def test_a_provider_that_is_not_there_is_told_from_a_fault_of_the_configuration(
+    tmp_path: Path, fails_at: str, says: str, line: str
+) -> None:
+    script = f"[ $1 = {fails_at} ] && {{ cat <<'END' >&2\n{says}\nEND\nexit 1; }}; exit 0"
+    assert _terraform(tmp_path, script).preview("a", FILES).line() == line
+
+
+def test_what_cannot_run_is_said_once_in_the_line() -> None:
+    assert Terraform(None, None).preview("a", FILES).line() == "a: terraform not found: previewed statically"
