@@ -236,6 +236,22 @@ def doctor(*, as_json: Json = False, state_dir: StateDir = None) -> None:
 
 
 @app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="gate: the attack corpus; needs the source tree.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Run the attack corpus: blocked and falsely blocked rates, effects counted at the sandbox; exit 3 unless all held."""
+    if name != "gate":
+        fail(f"there is no bench {name!r}; there is: gate")
+    from tools.launch import benching  # noqa: PLC0415
+
+    document = benching.gate()
+    answer(document, benching.text(document), as_json=as_json)
+    leave(3 if document["open"] else 0)
+
+
+@app.command()
 def init(
     *,
     repository: Annotated[str | None, typer.Option(help="OWNER/NAME")] = None,

@@ -17,7 +17,7 @@ from tools.launch.config import ConfigFaultError
 
 def doctor(state_dir: Path | None) -> tuple[dict[str, Any], str]:
     """`ready` is False only when a run in the configured place cannot work at all."""
-    checks = [_python(), *_environments(), _isolation(), _sqlite()]
+    checks = [_python(), *_environments(), _isolation(), _second_lock(), _sqlite()]
     try:
         config = read_config(state_dir)
     except ConfigFaultError as fault:
@@ -66,6 +66,15 @@ def _isolation() -> dict[str, str]:
         )
         return _check("isolation", "optional", detail)
     return _check("isolation", "ok", word)
+
+
+def _second_lock() -> dict[str, str]:
+    """What a gate alone cannot stop, and what the optional lock at the cluster is and is not."""
+    detail = (
+        "deploy/kubernetes/second-lock.yaml turns away writes past the gate in labelled namespaces; it is not looked for here. "
+        "It checks no signature, and a cluster-admin can remove it"
+    )
+    return _check("second lock", "optional", detail)
 
 
 def _sqlite() -> dict[str, str]:

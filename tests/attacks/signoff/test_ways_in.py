@@ -549,6 +549,18 @@ NAMESPACE = {
     "kind": "Namespace",
     "metadata": {"name": "web", "annotations": OBJECT["metadata"]["annotations"]},
 }
+
+
+def gitops(kind: str, **spec: Any) -> dict[str, Any]:
+    """A GitOps object in its place; what it makes goes where its spec says."""
+    return {
+        **with_metadata(namespace="argocd"),
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": kind,
+        "spec": spec,
+    }
+
+
 OBJECTS: list[tuple[str, Any]] = [
     ("without-mark", with_metadata(annotations={})),
     ("mark-of-another-change", with_metadata(annotations={"countersign/change": "cs-ffffffffffffffff"})),
@@ -561,6 +573,13 @@ OBJECTS: list[tuple[str, Any]] = [
     ("kind-out-of-scope", {**OBJECT, "kind": "ClusterRole", "apiVersion": "rbac.authorization.k8s.io/v1"}),
     ("kind-of-another-group", {**OBJECT, "apiVersion": "apps.evil/v1"}),
     ("list-of-objects", [OBJECT, OBJECT]),
+    ("application-that-reaches-elsewhere", gitops("Application", destination={"namespace": "kube-system"})),
+    ("application-that-reaches-anywhere", gitops("Application", destination={"server": "x"})),
+    (
+        "project-that-reaches-elsewhere",
+        gitops("AppProject", destinations=[{"namespace": "web"}, {"namespace": "kube-system"}]),
+    ),
+    ("project-that-reaches-anywhere", gitops("AppProject", destinations=[{"namespace": "*"}])),
     ("kind-list", {"apiVersion": "v1", "kind": "List", "metadata": NAMESPACE["metadata"], "items": [OBJECT]}),
     ("generated-name", with_metadata(generateName="x-")),
     ("yaml", b"kind: Deployment\n"),
@@ -574,6 +593,8 @@ OBJECTS: list[tuple[str, Any]] = [
 def test_only_one_marked_object_in_its_place_is_applied(body: Any) -> None:
     assert deployed(OBJECT).ask()
     assert deployed(NAMESPACE).ask()
+    assert deployed(gitops("Application", destination={"namespace": "web"})).ask()
+    assert deployed(gitops("AppProject", destinations=[{"namespace": "web"}])).ask()
     with pytest.raises(GateError) as no:
         deployed(body).ask()
     assert no.value.name == "call-mismatch", no.value
