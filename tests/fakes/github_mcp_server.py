@@ -75,6 +75,7 @@ DONE: Mapping[str, Callable[[Json], Any]] = {
     "update_pull_request": update_pull_request,
     "add_issue_comment": add_issue_comment,
     "actions_run_trigger": run_workflow,
+    "get_commit": lambda asked: api("GET", f"/commits/{asked['sha']}"),
     "list_commits": lambda asked: api("GET", f"/commits?sha={asked.get('sha', 'main')}"),
     "list_branches": lambda _: api("GET", "/branches"),
 }

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ server = { name = "other", versions = ["1"] }
 definitions = "other.json"
 pins = "PINS"
 manager = "other"
+same = { tool = "look", arguments = { name = "kube-system" }, holds = "{cluster_uid}" }
 [[read]]
 roles = ["sre"]
 tools = ["look"]
@@ -89,6 +91,13 @@ class Other:
         return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
 
 
+def present() -> Clock:
+    """A clock that stands at this moment: a cluster that tests share says when each object was applied."""
+    clock = Clock()
+    clock.now = datetime.now(UTC)
+    return clock
+
+
 @dataclass
 class Counting:
     """In memory: serves what it is given and keeps each call."""
@@ -98,6 +107,7 @@ class Counting:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     alive: bool = True
     answer: Any = "done"
+    place: str = ""
 
     def __post_init__(self) -> None:
         import threading
@@ -109,6 +119,8 @@ class Counting:
         return self.definitions
 
     def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        if tool == "get_commit" or arguments.get("name") == "kube-system":
+            return self.place  # which target it speaks to: no call of a test
         self.calls.append((tool, dict(arguments)))
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -123,6 +135,8 @@ def counting(world: World, name: str, adapted: adapter.Adapter) -> Counting:
     served = adapted.file.server
     info = {"name": served.name, "version": (*served.versions, "1")[0]}
     upstream = Counting([dict(each) for each in adapted.pins.definitions.values()], info)
+    if world.cluster is not None:
+        upstream.place = f"{world.cluster.uid} {world.repository.head}"
     guarded = GuardedServer(name, adapted, Records(world.folder / "servers"), lambda: upstream, world.clock)  # type: ignore[arg-type, return-value]
     behind(world, {name: guarded})
     return upstream

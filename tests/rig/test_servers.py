@@ -15,7 +15,7 @@ from policies.change import CHANGE_ANNOTATION, Phase, canonical
 from tests.fakes.gate import World
 from tests.fakes.npm import install, kubernetes_mcp_server
 from tests.fakes.served_cluster import deployment
-from tests.fakes.servers import KUBERNETES, ask, behind, example
+from tests.fakes.servers import KUBERNETES, ask, behind, example, present
 from tests.rig.rig import Rig
 from tools.gate import opening
 from tools.gate.servers import adapter
@@ -62,7 +62,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def real(rig: Rig, program: Path, tmp_path: Path) -> Iterator[Behind]:
     client = connect(KubernetesSettings(kubeconfig=rig.state / "gate.kubeconfig"))
     target: Any = KubernetesTarget(LiveCluster(client))
-    world = World(tmp_path / "gate", cluster=target, rehearsal=False)
+    world = World(tmp_path / "gate", cluster=target, rehearsal=False, clock=present())
     told = ServerSettings(
         adapter=adapter.named("kubernetes-mcp-server"),
         argv=(

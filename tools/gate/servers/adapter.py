@@ -59,6 +59,17 @@ class Does(Word):
     documents: str = ""
 
 
+class Same(Word):
+    """A read whose answer holds a word of the signed destination, where the server speaks to that very target.
+
+    Words: owner, repo, base_commit, cluster_uid. Its own configuration could name another cluster or host.
+    """
+
+    tool: ToolName
+    arguments: Mapping[str, JsonValue]
+    holds: Literal["{base_commit}", "{cluster_uid}"]
+
+
 class Served(Word):
     """How the server names itself. `versions` are those that the definitions were taken from; empty: any."""
 
@@ -80,6 +91,7 @@ class File(Word):
     arguments: Mapping[str, Limit] = Field(default={}, description="limits of every read")
     read: tuple[Reads, ...] = ()
     does: tuple[Does, ...] = ()
+    same: Same | None = None
     nothing: Mapping[str, str] = Field(default={}, description="key -> why no call of it is allowed")
 
     @model_validator(mode="after")
@@ -157,6 +169,9 @@ def _rules(file: File) -> Iterator[tuple[str, Reads | Does | str]]:
 
 def _faults(adapter: Adapter) -> Iterator[str]:
     """What the words alone cannot hold: keys that mean no tool, reads that could leave the destination."""
+    same = adapter.file.same
+    if adapter.file.does and (same is None or not isinstance(adapter.rules.get(same.tool), Reads)):
+        yield "a server that does verbs says by a read, in `same`, which target it speaks to"
     bound = {name for name, limit in adapter.file.arguments.items() if limit.bound}
     for key, rule in adapter.rules.items():
         tool = key if key in adapter.pins.definitions else key.rpartition(".")[0]

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from policies import documents
-from tools.gate.servers.adapter import Does
+from tools.gate.servers.adapter import Does, Same
 from tools.tool import ToolRefusedError
 from tools.verbs import Call, TargetError, Way
 
@@ -25,6 +25,17 @@ def asked(does: Does, way: Way, call: Call) -> dict[str, JsonValue]:
 def sent(does: Does, way: Way, call: Call) -> dict[str, JsonValue]:
     """The arguments that the server gets. Raises TargetError as `asked` does."""
     return _filled(does.asked if does.sent is None else does.sent, way.words(call))
+
+
+def same(asked_for: Same, call: Call) -> tuple[dict[str, JsonValue], str]:
+    """The read that shows the server's target, and what its answer must hold. Raises TargetError."""
+    words: dict[str, JsonValue] = {}
+    if (repository := call.destination.repository) is not None:
+        owner, _, repo = repository.full_name.partition("/")
+        words |= {"owner": owner, "repo": repo, "base_commit": repository.base_commit}
+    if (cluster := call.destination.cluster) is not None:
+        words["cluster_uid"] = cluster.uid
+    return _filled(asked_for.arguments, words), str(_value(asked_for.holds, words))
 
 
 def apart(does: Does, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:

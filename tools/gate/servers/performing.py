@@ -32,7 +32,7 @@ class PerformedBy:
         """Raises TargetError, which covers a server that is shut out: nothing was called then."""
         arguments = filling.sent(self.does, self.way, call)
         try:
-            self._look()
+            self._look(call)
             self.way.ready(call)
             self.before_write()
             self.server.call(self.does.tool.partition(".")[0], arguments)
@@ -42,12 +42,21 @@ class PerformedBy:
             raise ForbiddenError(str(fault)) from fault
         self.way.settle(call)
 
-    def _look(self) -> None:
+    def _look(self, call: Call) -> None:
         """Before the call a silent server is no doubt about an effect: nothing was asked of it."""
+        same = self.server.adapter.file.same
+        if same is None:
+            raise ForbiddenError(f"the adapter of {self.server.name} does not say which target it speaks to")
+        arguments, held = filling.same(same, call)
         try:
             self.server.look()
+            found = self.server.call(same.tool, arguments)
         except UnreachableError as fault:
             raise TargetError(f"{fault}; nothing was called") from fault
+        if held not in found:
+            raise ForbiddenError(
+                f"server {self.server.name} speaks to another target than the signed one: correct its argv and credentials"
+            )
 
 
 def ways_of(targets: Targets, server: GuardedServer) -> Mapping[str, Way]:

@@ -56,7 +56,9 @@ class Behind:
         return ask(self.world, role, f"gh__{tool}", given)
 
     def calls(self) -> list[Any]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+        """What it was asked, but for the gate's own question which repository it speaks to."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [[name, asked] for name, asked in map(json.loads, lines) if name != "get_commit"]
 
     def state(self) -> tuple[Any, ...]:
         """Everything there that a tool could change."""
@@ -291,6 +293,22 @@ def test_a_server_that_dies_after_its_push_is_read_and_not_asked_again(gh: Behin
     assert gh.world.submit(signoff, 1).state == "done"
     assert len(gh.calls()) == 1
     server.close()
+
+
+def test_a_server_of_another_github_with_a_repository_of_that_name_is_asked_nothing(
+    gh: Behind, tmp_path: Path
+) -> None:
+    gh.hub.commit({"only": "here"})
+    _, branch = signed(gh)
+    with served(tmp_path / "elsewhere") as elsewhere:
+        elsewhere.commit({"other": "content"})
+        told = settings(elsewhere, gh.definitions, gh.log)
+        server = opening.open_server("gh", told, gh.world.folder / "servers", gh.world.clock, lambda _: None)
+        behind(gh.world, {"gh": server}, {"gh": told})
+        before = elsewhere.ask("GET", "/branches")[1]
+        assert "refused" in gh.ask("devops", *allowed(branch)[0])
+        assert (gh.calls(), elsewhere.ask("GET", "/branches")[1]) == ([], before)
+        server.close()
 
 
 def test_reads_stay_in_the_repository(gh: Behind) -> None:

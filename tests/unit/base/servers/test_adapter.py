@@ -83,6 +83,8 @@ def test_a_merge_that_names_no_commit_is_nothing() -> None:
 
 HEAD = 'title = "t"\nserver = { name = "n" }\ndefinitions = "d.json"\npins = "whole"\n'
 READ = '[[read]]\nroles = ["sre"]\ntools = ["look"]\n'
+DOES = '[[does]]\ntool = "look"\nverb = "kubernetes.apply"\nasked = {}\n'
+SAME = '[same]\ntool = "look"\narguments = {}\nholds = "{cluster_uid}"\n'
 FAULTS = [
     ("no toml", "title ="),
     ("an unknown field", HEAD + 'allow = ["look"]'),
@@ -96,6 +98,12 @@ FAULTS = [
     ("a limit on an argument that is not there", HEAD + READ + "arguments.kind = { one_of = ['Pod'] }"),
     ("a read that cannot be bound", HEAD + 'arguments.owner = { bound = "owner" }\n' + READ),
     ("a verb of nobody", HEAD + '[[does]]\ntool = "look"\nverb = "cloud.make"\nasked = {}'),
+    ("a verb without a target", HEAD + READ + DOES),
+    ("a target that no read shows", HEAD + DOES + SAME),
+    (
+        "a target that is no word",
+        HEAD + READ.replace("look", "see") + DOES + SAME.replace("cluster_uid", "title"),
+    ),
     ("an unknown kind of pin", HEAD.replace("whole", "first-use") + READ),
     ("no definitions", HEAD.replace("d.json", "e.json") + READ),
 ]
@@ -103,9 +111,8 @@ FAULTS = [
 
 @pytest.mark.parametrize(("what", "text"), FAULTS, ids=[what for what, _ in FAULTS])
 def test_a_faulty_adapter_is_no_adapter(tmp_path: Path, what: str, text: str) -> None:
-    definitions = (
-        '[{"name": "look", "inputSchema": {"type": "object", "properties": {"name": {"type": "string"}}}}]'
-    )
+    schema = '"inputSchema": {"type": "object", "properties": {"name": {"type": "string"}}}'
+    definitions = f'[{{"name": "look", {schema}}}, {{"name": "see", {schema}}}]'
     (tmp_path / "d.json").write_text(definitions)
     path = tmp_path / "a.toml"
     path.write_text(HEAD + READ)

@@ -363,6 +363,17 @@ def test_a_server_that_cannot_be_started_leaves_the_grant_free_at_once(world: Wo
     assert not world.room.ledger().of(signoff, 1).open
 
 
+def test_a_server_that_speaks_to_another_target_than_the_signed_one_is_asked_nothing(world: World) -> None:
+    """A rehearsal's sign-off must not reach a real cluster by another server's own kubeconfig."""
+    upstream = counting(world, "k8s", KUBERNETES)
+    upstream.place = "uid: 99999999-0000-0000-0000-000000000000"
+    signoff, objects = deployed(world)
+    answer = ask(world, "devops", "k8s__resources_create_or_update", {"resource": objects[0]})
+    assert (answer["refused"], "another target" in answer["message"]) == ("target-forbidden", True)
+    assert (upstream.calls, world.room.ledger().of(signoff, 1).open) == ([], False)
+    assert world.submit(signoff, 1).state == "done", "by our own client it still can be"
+
+
 def test_without_a_target_of_our_own_nobody_could_read_back_so_nothing_is_called(world: World) -> None:
     world.room = world.another(cluster=None).room  # type: ignore[arg-type]
     upstream = counting(world, "k8s", KUBERNETES)
