@@ -384,6 +384,18 @@ def test_a_clean_and_signed_change_outside_the_scope_is_still_no(edit: Edit) -> 
     assert no.value.name == "out-of-scope"
 
 
+def test_a_star_does_not_mean_the_control_planes_namespaces() -> None:
+    cluster = CLUSTER.model_copy(update={"namespaces": ("argocd", "kube-system", "web")})
+    there = Destination(repository=REPOSITORY, cluster=cluster)
+    change, files = deploy(destination=there)
+    with pytest.raises(GateError) as no:
+        Case.of(change, files).when(destination=there).ask()
+    assert no.value.name == "out-of-scope"
+    named = SANDBOX.scope.model_copy(update={"namespaces": ("*", "kube-system")})
+    wider = SANDBOX.model_copy(update={"scope": named})
+    assert Case.of(change, files, wider).when(destination=there).ask()
+
+
 def arguments(seq: int, **edits: Any) -> Case:
     calls = publish_grants()
     name, was = calls[seq - 1]
