@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         confine.not_dumpable()
         confine.restrict(
-            readable=(*_system(), *told.get("readable", ())),
+            readable=(*_system(), *_terraform(told), *told.get("readable", ())),
             writable=(run_dir,),
             hidden=told.get("hidden", ()),
             connect_ports=_ports(told),
@@ -80,6 +80,11 @@ def _system() -> tuple[str, ...]:
         "/dev/null",
     ]
     return (*(path for path in present if Path(path).exists()), sys.prefix, sys.base_prefix, str(ROOT))
+
+
+def _terraform(told: dict[str, Any]) -> tuple[str, ...]:
+    """The preview's binary and its mirror of providers, wherever they lie."""
+    return tuple(path for key in ("terraform", "provider_mirror") if (path := told.get(key)))
 
 
 def _ports(told: dict[str, Any]) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -159,6 +160,8 @@ class Terraform:
             return "terraform not found: previewed statically"
         if step != "fmt" and (self.mirror is None or not self.mirror.is_dir()):
             return "no provider mirror: previewed statically"
+        if step in {"validate", "plan"} and not _unix_sockets():
+            return "providers need Unix sockets, which the agents' confinement forbids: types not previewed"
         return ""
 
     @contextmanager
@@ -237,13 +240,22 @@ def _run(command: confine.Command, deadline: float) -> subprocess.CompletedProce
     return subprocess.CompletedProcess(command.argv, child.returncode, out, err)
 
 
+def _unix_sockets() -> bool:
+    """Whether this process, and so its children, may make one: Terraform speaks to its providers so."""
+    try:
+        socket.socket(socket.AF_UNIX).close()
+    except PermissionError:
+        return False
+    return True
+
+
 def _reason(step: Step) -> str:
     """What went wrong, in Terraform's own first words, in brackets; empty when nothing did."""
     if step.state != "failed":
         return ""
-    if step.name == "fmt":
-        return " (not formatted as terraform fmt would)"
     lines = [line.strip(" │╷╵") for line in step.output.splitlines()]
+    if step.name == "fmt" and any(line.startswith("+++ ") for line in lines):
+        return " (not formatted as terraform fmt would)"
     said = next((line for line in lines if line.startswith("Error:")), next(filter(None, lines), ""))
     return f" ({said.removeprefix('Error:').strip()[:_SAID]})" if said else ""
 

@@ -42,6 +42,24 @@ def test_its_exit_code_names_how_it_ended(tmp_path: Path, goal: str, code: int) 
         assert child.ended().code == code
 
 
+def test_behind_its_walls_terraform_reads_its_mirror_and_no_provider_that_cannot_start_is_called_a_failure(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    mirror, binary = elsewhere / "mirror", elsewhere / "bin" / "terraform"
+    mirror.mkdir()
+    (mirror / "provider").write_text("a provider", encoding="utf-8")
+    binary.parent.mkdir()
+    binary.write_text(f"#!/bin/sh\n[ $1 = init ] && {{ cat {mirror}/provider || exit 1; }}\n[ $1 != plan ]\n")
+    binary.chmod(0o755)
+    more = {"terraform": binary, "provider_mirror": mirror, "dry_run": True}
+    servers = FakeServers(tmp_path / "servers.json")
+    with crew(tmp_path, "로그용 S3 버킷 만들어줘", servers, **more) as child:
+        events = child.ended().events
+    spoken = next(e["text"] for e in events if e["event"] == "speak" and e["role"] == "DevOps")
+    assert "fmt passed, init passed, providers need Unix sockets" in spoken
+
+
 def test_a_fault_is_one_sentence_and_the_rest_is_in_the_log(tmp_path: Path) -> None:
     settings = ModelSettings(model="nonsense/model")
     with crew(tmp_path, GOAL, FakeServers(tmp_path / "servers.json"), model=settings) as child:

@@ -135,6 +135,7 @@ LACKING = """Error: Failed to query available provider packages
 Could not retrieve the list of available versions for provider hashicorp/aws:
 provider registry.terraform.io/hashicorp/aws was not found in any of the
 search locations"""
+REST = ", init passed, validate passed, plan passed"
 UNFIT = """│ Error: Failed to query available provider packages
 │
 │ Could not retrieve the list of available versions for provider hashicorp/aws:
@@ -155,6 +156,12 @@ UNFIT = """│ Error: Failed to query available provider packages
             UNFIT,
             "a: fmt passed, the provider mirror lacks a fitting version of a provider: types and plan not previewed",
         ),
+        (
+            "fmt",
+            "--- old/main.tf\n+++ new/main.tf",
+            f"a: fmt failed (not formatted as terraform fmt would){REST}",
+        ),
+        ("fmt", "Error: Invalid block definition", f"a: fmt failed (Invalid block definition){REST}"),
         ("init", "Error: Unsupported block type", "a: fmt passed, init failed (Unsupported block type)"),
         (
             "validate",
@@ -166,7 +173,7 @@ UNFIT = """│ Error: Failed to query available provider packages
 def test_a_provider_that_is_not_there_is_told_from_a_fault_of_the_configuration(
     tmp_path: Path, fails_at: str, says: str, line: str
 ) -> None:
-    script = f"[ $1 = {fails_at} ] && {{ cat <<'END' >&2\n{says}\nEND\nexit 1; }}; exit 0"
+    script = f"[ $1 = show ] && echo '{{}}'; [ $1 = {fails_at} ] && {{ cat <<'END' >&2\n{says}\nEND\nexit 1; }}; exit 0"
     assert _terraform(tmp_path, script).preview("a", FILES).line() == line
 
 
