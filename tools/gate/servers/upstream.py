@@ -18,9 +18,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import IO, Any, NoReturn
 
+from tools.gate.servers.messages import Json, decoded, words
 from tools.verbs import TargetError, UnreachableError
 
-Json = dict[str, Any]
 PROTOCOL = "2025-06-18"
 SPOKEN = frozenset({"2024-11-05", "2025-03-26", PROTOCOL, "2025-11-25"})
 LINE_LIMIT = 16 * 1024 * 1024
@@ -102,7 +102,7 @@ class Upstream:
             raise ServerAsksError(
                 f"{self.name}.{tool} answered no result but {', '.join(sorted(odd)) or 'a question'}"
             )
-        text = "\n".join(map(_text, answer["content"]))
+        text = "\n".join(map(words, answer["content"]))
         if len(text) > TEXT_LIMIT:
             text = f"{text[:TEXT_LIMIT]}\n[{len(text) - TEXT_LIMIT} characters left out]"
         if answer.get("isError"):
@@ -214,7 +214,7 @@ class Upstream:
         """Until it ends, or sends what is no message."""
         with lines:
             while line := lines.readline(LINE_LIMIT):
-                message = _decoded(line)
+                message = decoded(line)
                 if message is None:
                     return
                 self._heard(message)
@@ -249,33 +249,3 @@ class Upstream:
             self._send(answer, time.monotonic() + 1)
         except UnreachableError:
             pass  # it left before it heard the refusal
-
-
-def _decoded(line: bytes) -> Json | None:
-    """One JSON-RPC message; None for anything else, such as a key named twice or a number that is none."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        value = json.loads(line, object_pairs_hook=_once, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) and value.get("jsonrpc") == "2.0" else None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> Json:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is named twice")
-    return found
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _text(part: object) -> str:
-    """Words alone pass: an image or an embedded resource is named and left out."""
-    kind, text = (part.get("type"), part.get("text")) if isinstance(part, dict) else (None, None)
-    if kind == "text" and isinstance(text, str):
-        return text
-    return f"[{str(kind)[:20]} left out]"
