@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import openai
@@ -14,6 +15,27 @@ from tools.settings import ModelSettings
 from traces import names, spans
 
 OFFLINE = "offline"
+
+
+_KEY = ("model-key", "the model server does not accept the key.", "Set the right API key.")
+_FAULTS: Mapping[str, tuple[str, str, str]] = {
+    "AuthenticationError": _KEY,
+    "PermissionDeniedError": _KEY,
+    "NotFoundError": ("model-unknown", "the model server does not know this model.", "Check `--model`."),
+    "APITimeoutError": (
+        "model-timeout", "the model server did not answer in time.", "Raise the timeout or try again."
+    ),
+    "APIConnectionError": (
+        "model-down", "the model server cannot be reached.", "Start it or check base_url."
+    ),
+    "RateLimitError": (
+        "model-rate-limited", "the model server asks for patience.", "Go on later with --resume."
+    ),
+    "APIStatusError": (
+        "model-error", "the model server answered {status}.", "Try again, or use `--model offline`."
+    ),
+}  # fmt: skip
+"""Class -> fault. The clients of OpenAI and Anthropic come from one generator and name their errors alike."""
 
 
 class ModelFaultError(Exception):
@@ -48,15 +70,15 @@ def _online(settings: ModelSettings) -> BaseLLM:
         raise ModelFaultError(
             "model-unknown",
             f"CrewAI does not know the model {settings.model!r} here.",
-            "Use offline, openai/MODEL or ollama/MODEL, or an OpenAI-compatible server with base_url.",
+            "Use offline, openai/MODEL, anthropic/MODEL or ollama/MODEL, or an OpenAI-compatible server with base_url.",
         ) from fault
-    except (ValueError, openai.OpenAIError) as fault:
+    except client_errors(ValueError) as fault:
         raise ModelFaultError(
             "model-settings",
             f"the model {settings.model!r} cannot be set up: {fault}.",
             "Check model, base_url and key.",
         ) from fault
-    if made.provider == "openai" and not made.api_key:
+    if made.provider in {"openai", "anthropic"} and not made.api_key:
         raise ModelFaultError(
             "model-key",
             f"the model {settings.model!r} needs a key.",
@@ -96,31 +118,19 @@ def usage(llm: BaseLLM) -> Usage:
     return Usage(calls=total.successful_requests, tokens=total.total_tokens)
 
 
-def model_fault(fault: openai.OpenAIError) -> ModelFaultError:
-    """A client error as a named fault; it never holds the key or the server's words."""
-    if isinstance(fault, openai.AuthenticationError | openai.PermissionDeniedError):
-        return ModelFaultError(
-            "model-key", "the model server does not accept the key.", "Set the right API key."
-        )
-    if isinstance(fault, openai.NotFoundError):
-        return ModelFaultError(
-            "model-unknown", "the model server does not know this model.", "Check `--model`."
-        )
-    if isinstance(fault, openai.APITimeoutError):
-        return ModelFaultError(
-            "model-timeout", "the model server did not answer in time.", "Raise the timeout or try again."
-        )
-    if isinstance(fault, openai.APIConnectionError):
-        return ModelFaultError(
-            "model-down", "the model server cannot be reached.", "Start it or check base_url."
-        )
-    if isinstance(fault, openai.RateLimitError):
-        return ModelFaultError(
-            "model-rate-limited", "the model server asks for patience.", "Go on later with --resume."
-        )
-    if isinstance(fault, openai.APIStatusError):
-        text = f"the model server answered {fault.status_code}."
-        return ModelFaultError("model-error", text, "Try again, or use `--model offline`.")
+def client_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What the providers' clients raise, and `others`. A client that was never loaded has raised nothing."""
+    anthropic = sys.modules.get("anthropic")
+    theirs: tuple[type[Exception], ...] = (anthropic.AnthropicError,) if anthropic else ()
+    return (openai.OpenAIError, *theirs, *others)
+
+
+def model_fault(fault: BaseException) -> ModelFaultError:
+    """A client's error as a named fault; it never holds the key or the server's words."""
+    for kind in type(fault).__mro__:
+        if told := _FAULTS.get(kind.__name__):
+            status = getattr(fault, "status_code", None)
+            return ModelFaultError(told[0], told[1].format(status=status), told[2])
     return ModelFaultError(
         "model-error", f"the model client failed ({type(fault).__name__}).", "See crew.log."
     )

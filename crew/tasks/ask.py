@@ -7,11 +7,10 @@ from typing import TypeVar
 
 from crewai import Agent, Task
 from crewai.utilities.converter import Converter
-from openai import OpenAIError
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from crew.fence import RULE, fenced
-from crew.model import ModelFaultError, model_fault
+from crew.model import ModelFaultError, client_errors, model_fault
 from policies.change import Word
 from traces import names, spans
 
@@ -65,7 +64,7 @@ def _once(agent: Agent, prompt: str, answer: type[A]) -> A:
     )
     try:
         given = task.execute_sync().pydantic
-    except (OpenAIError, ValueError, RuntimeError, TimeoutError) as fault:
+    except client_errors(ValueError, RuntimeError, TimeoutError) as fault:
         raise _told_apart(fault) from fault
     if not isinstance(given, answer):
         raise ValueError(f"the answer is no {answer.__name__}")  # noqa: TRY004 - one kind of bad answer for the caller
@@ -78,7 +77,7 @@ def _told_apart(fault: BaseException) -> BaseException:
     while (cause := chain[-1].__cause__) is not None and cause not in chain:
         chain.append(cause)
     for found in chain:
-        if isinstance(found, OpenAIError):
+        if isinstance(found, client_errors()):
             return model_fault(found)
         if isinstance(found, TimeoutError):
             return ModelFaultError(

@@ -1,4 +1,4 @@
-"""A chat-completions server on loopback: what it answers is the caller's function of the request's body."""
+"""A chat-completions server on loopback, which also speaks Anthropic's Messages API: what it answers is the caller's function of the request's body."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def chat_server(heard: Heard) -> Iterator[str]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            status, data = _wire(heard(body, self.headers.get("authorization", "")))
+            wire = _message if self.path.endswith("/messages") else _completion
+            status, data = wire(heard(body, self.headers.get("authorization", "")))
             try:
                 self.send_response(status)
                 self.send_header("content-type", "application/json")
@@ -48,7 +49,7 @@ def chat_server(heard: Heard) -> Iterator[str]:
         thread.join()
 
 
-def _wire(answer: Answer) -> tuple[int, bytes]:
+def _completion(answer: Answer) -> tuple[int, bytes]:
     if isinstance(answer, tuple):
         return answer
     message: dict[str, Any] = {"role": "assistant", "content": answer if isinstance(answer, str) else None}
@@ -69,3 +70,20 @@ def _wire(answer: Answer) -> tuple[int, bytes]:
         "usage": usage,
     }
     return 200, json.dumps(completion).encode()
+
+
+def _message(answer: Answer) -> tuple[int, bytes]:
+    """The same in Anthropic's words; text alone."""
+    if isinstance(answer, tuple):
+        return answer
+    message = {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [{"type": "text", "text": answer}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 10, "output_tokens": 5},
+    }
+    return 200, json.dumps(message).encode()

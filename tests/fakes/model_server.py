@@ -50,7 +50,7 @@ class ModelServer:
         return json.dumps(self.seen, ensure_ascii=False)
 
     def answer(self, body: Mapping[str, Any]) -> Answer:
-        messages = list(body["messages"])
+        messages = [{**message, "content": _text(message.get("content"))} for message in body["messages"]]
         blocks = [
             b for m in messages if m["role"] == "user" and (b := first_block(str(m.get("content") or "")))
         ]
@@ -58,10 +58,16 @@ class ModelServer:
         scripted = self.script(kind, request, messages)
         if scripted is not None:
             return scripted
-        answer: Answer = OfflineModel(model="offline", blueprints=load_all()).call(
-            messages, tools=body.get("tools")
-        )
+        tools = [
+            tool for tool in body.get("tools") or () if "function" in tool
+        ]  # Anthropic's have another shape
+        answer: Answer = OfflineModel(model="offline", blueprints=load_all()).call(messages, tools=tools)
         return answer
+
+
+def _text(content: Any) -> Any:
+    """Anthropic's content is a list of blocks."""
+    return "\n".join(block.get("text", "") for block in content) if isinstance(content, list) else content
 
 
 @contextmanager

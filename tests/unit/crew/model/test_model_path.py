@@ -13,7 +13,7 @@ import pytest
 from crew import house, model
 from crew.model import ModelFaultError
 from tests.fakes.crew_servers import SANDBOX, FakeServers
-from tests.fakes.model_server import KEY, model_server
+from tests.fakes.model_server import KEY, ModelServer, model_server
 from tools.settings import CrewSettings, ModelSettings
 
 SAFE = "web 네임스페이스에 nginx 배포해줘"
@@ -185,12 +185,43 @@ def test_a_server_that_is_down_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "named"),
-    [({"model": "nonsense/foo"}, "model-unknown"), ({"model": "openai/gpt-4o-mini"}, "model-key")],
+    [
+        ({"model": "nonsense/foo"}, "model-unknown"),
+        ({"model": "openai/gpt-4o-mini"}, "model-key"),
+        ({"model": "anthropic/claude-sonnet-4-5"}, "model-key"),
+    ],
 )
 def test_a_model_that_cannot_be_set_up_is_named(
     settings: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     with pytest.raises(ModelFaultError) as caught:
         model.build(ModelSettings(**settings), lambda: pytest.fail("the offline model was not asked for"))
     assert caught.value.name == named
+
+
+def anthropic(server: ModelServer) -> ModelSettings:
+    return server.settings(model="anthropic/claude-sonnet-4-5", base_url=server.url.removesuffix("/v1"))
+
+
+def test_anthropics_client_walks_the_same_road(tmp_path: Path) -> None:
+    with model_server() as server:
+        outcome, result, _ = deliver(tmp_path, SAFE, anthropic(server))
+    assert outcome.kind == "signed"
+    assert result["tokens"] == 15 * result["model_calls"] > 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        ((401, b'{"error": {"message": "no"}}'), "model-key"),
+        ((404, b'{"error": {"message": "no such model"}}'), "model-unknown"),
+        ("I am sorry, I cannot help with that.", "model-answer"),
+    ],
+)
+def test_what_anthropics_client_meets_is_named_alike(tmp_path: Path, answer: Any, named: str) -> None:
+    with model_server(lambda *_: answer) as server, pytest.raises(ModelFaultError) as caught:
+        deliver(tmp_path, SAFE, anthropic(server))
+    assert caught.value.name == named
+    assert KEY not in str(caught.value)
