@@ -32,6 +32,10 @@ _AT_ONCE = 32
 def serve(port: int, state_dir: Path | None, say: Callable[[str], None]) -> int:
     """Serve until asked to stop. Raises ConfigFaultError."""
     config = read_config(state_dir)
+    if config.file.gate.url is not None:
+        raise ConfigFaultError(
+            f"the gate stands at {config.file.gate.url}: run `countersign serve webhooks` there"
+        )
     folders.private(config.state_dir)
     path = folders.private(config.state_dir / "credentials") / "webhook.secret"
     try:

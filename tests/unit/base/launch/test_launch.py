@@ -265,6 +265,8 @@ def test_a_run_is_found_by_a_unique_beginning(tmp_path: Path) -> None:
         (["run", "nginx", "--profile", "nowhere"], 2, "there is no profile"),
         (["show", "nothing"], 2, "there is no run"),
         (["verify", "missing.json"], 2, "trust file"),
+        (["drift"], 2, "there is no journal"),
+        (["serve", "webhooks"], 2, "needs --port"),
         (["serve", "vault"], 2, "there is no server 'vault'"),
         (["init"], 2, "nobody is at a terminal"),
         (["bogus"], 2, "No such command"),
@@ -285,3 +287,13 @@ def test_json_is_one_document_on_stdout(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "main.py"), "runs", "--json", "--state-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == {"runs": []}
+
+
+@pytest.mark.parametrize("arguments", [["drift"], ["serve", "webhooks", "--port", "18473"]])
+def test_what_belongs_to_the_gates_machine_says_so(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "countersign.toml").write_text('[gate]\nurl = "http://127.0.0.1:1"\nbearers = "b"\n')
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    command = [sys.executable, str(ROOT / "main.py"), *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "there" in done.stderr) == (2, True), done.stderr
+    assert "the gate stands at http://127.0.0.1:1" in done.stderr
