@@ -483,6 +483,15 @@ def servers_pin(
     leave(0 if document["pinned"] else 3)
 
 
+@audit.command("replay")
+def audit_replay(*, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Make the graph again from the journal; what stands in it already is not doubled."""
+    from tools.launch import replaying  # noqa: PLC0415
+
+    document, text = replaying.replay(state_dir, os.environ)
+    answer(document, text, as_json=as_json)
+
+
 @sandbox.command()
 def up(*, as_json: Json = False, state_dir: StateDir = None) -> None:
     """Start the rehearsal GitHub and cluster and keep them running."""

@@ -17,7 +17,7 @@ from crew.progress import Progress
 from crew.report import Around, write
 from knowledge.outcomes import PodSeen, RunOutcome
 from policies.finding import Finding
-from tools.gate.words import RunRecord, RunRef, TargetDescription
+from tools.gate.words import RunRecord, TargetDescription, TellOutcome
 from tools.tool import Nothing
 
 
@@ -64,25 +64,28 @@ class Ending:
     def _remember(
         self, outcome: Outcome, seen: Observed, sre: SRE, target: TargetDescription, met: Mapping[str, Met]
     ) -> tuple[int, int]:
-        remembered = RunOutcome(
-            run_id=self.run_id,
-            goal=self.goal.text,
-            goal_digest=self.goal.digest,
-            language=self.goal.language,
-            status=outcome.kind,
-            ended=self.clock().astimezone(UTC).isoformat(timespec="seconds"),
-            trace_id=self.trace_id,
-            record=sre.hands.ask_gate("run_record", RunRef(run_id=self.run_id), RunRecord),
-            changes=self.folder.changes(),
-            findings={phase: found.objected for phase, found in met.items()},
-            waivers=_waived(met),
-            pods=tuple(
-                PodSeen(namespace=d.namespace, name=name, phase=state)
+        words: dict[str, Any] = {
+            "goal": self.goal.text,
+            "goal_digest": self.goal.digest,
+            "language": self.goal.language,
+            "status": outcome.kind,
+            "ended": self.clock().astimezone(UTC).isoformat(timespec="seconds"),
+            "trace_id": self.trace_id,
+            "findings": {
+                phase: [finding.model_dump(mode="json") for finding in found.objected]
+                for phase, found in met.items()
+            },
+            "waivers": list(_waived(met)),
+            "pods": [
+                PodSeen(namespace=d.namespace, name=name, phase=state).model_dump(mode="json")
                 for d in seen.deployments
                 for name, state in zip(d.names, d.phases, strict=True)
-            ),
-            destination=target.destination,
-        )
+            ],
+            "destination": target.destination.model_dump(mode="json"),
+        }
+        record = sre.hands.ask_gate("tell_outcome", TellOutcome(words=words), RunRecord)
+        own = {"run_id": self.run_id, "record": record, "changes": self.folder.changes()}
+        remembered = RunOutcome.model_validate({**words, **own})
         return self.remembering.remember(remembered, self.folder.path)
 
     def _result(

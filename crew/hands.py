@@ -23,7 +23,16 @@ from traces import names, spans
 
 W = TypeVar("W", bound=Word)
 NOT_FOR_MODELS = frozenset(
-    {"open_change", "submit", "await_review", "sign", "judge", "record_outcome", "signoff_state"}
+    {
+        "open_change",
+        "submit",
+        "await_review",
+        "sign",
+        "judge",
+        "record_outcome",
+        "signoff_state",
+        "tell_outcome",
+    }
 )
 """What is signed, opened or submitted is named by our code, by id: a model in between could only lose it."""
 

@@ -49,6 +49,7 @@ EFFECTS: Mapping[str, Mapping[str, Effect]] = MappingProxyType({
         **_reads(*_TARGET_READS["github"], *_TARGET_READS["kubernetes"]),
         "open_change": Effect.ANNOTATE,
         "deposit": Effect.ANNOTATE,
+        "tell_outcome": Effect.ANNOTATE,
         "confirm": Effect.ANNOTATE,
         "cosign": Effect.ANNOTATE,
         "refuse": Effect.ANNOTATE,

@@ -19,7 +19,7 @@ from pydantic import ConfigDict
 from policies.change import Word
 from tests.fakes.crew_servers import SANDBOX, FakeServers
 from tools import catalog, serve
-from tools.gate.words import OpenChange, RunRef, SignoffRef, Submit
+from tools.gate.words import OpenChange, RunRef, SignoffRef, Submit, TellOutcome
 from tools.notary.words import Judge, Sign
 from tools.settings import CrewSettings
 from tools.tool import Effect, Nothing, Role, Tool
@@ -35,7 +35,7 @@ class Anything(Word):
 
 ARGUMENTS: dict[str, type[Word]] = {
     "describe_target": Nothing, "open_change": OpenChange, "submit": Submit, "signoff_state": SignoffRef,
-    "run_record": RunRef, "judge": Judge, "sign": Sign,
+    "run_record": RunRef, "tell_outcome": TellOutcome, "judge": Judge, "sign": Sign,
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ review      number, commit, state, by, why           how the published pull requ
 denied      role, tool, name, message, signoff
 stopped     person, reason                           also under the run id EVERY_RUN, for all of them
 lifted      person, reason
+told        outcome                                  digest of what the crew says of the ended run, with the gate's record
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from tools.gate.chain import Entry
 from tools.gate.words import DenialRecord, OpenedChange
 
 DISPATCH = "github.dispatch_workflow"
+TOLD = "told"
 EVERY_RUN = "every-run"
 """The run id of what concerns all runs; no run is named so."""
 State = Literal["unspent", "intent", "done", "waiting", "failed", "diverged"]
@@ -257,6 +259,10 @@ def _stopped(ledger: Ledger, entry: Entry) -> None:
     ledger.stopped = Standstill(entry.at, entry.body["person"], entry.body["reason"])
 
 
+def _told(_ledger: Ledger, _: Entry) -> None:
+    """Words about the run, which decide nothing."""
+
+
 def _lifted(ledger: Ledger, _: Entry) -> None:
     ledger.stopped = None
 
@@ -278,6 +284,7 @@ _READERS = {
     "denied": _denied,
     "stopped": _stopped,
     "lifted": _lifted,
+    TOLD: _told,
 }
 
 

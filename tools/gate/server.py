@@ -15,7 +15,7 @@ import anyio.to_thread
 from policies.change import Word
 from policies.refusal import GateError
 from policies.trust import TrustFaultError
-from tools.gate import states
+from tools.gate import states, telling
 from tools.gate.approval import Approvals
 from tools.gate.cosigning import cosign
 from tools.gate.drift import Drift
@@ -48,6 +48,7 @@ from tools.gate.words import (
     SignoffState,
     Submit,
     TargetDescription,
+    TellOutcome,
 )
 from tools.serve import refusal_of, serve
 from tools.session import BackgroundSessions, SessionFaultError
@@ -89,6 +90,7 @@ def tools_of(room: Room, judge: Callable[[JudgePlan], PlanVerdict], role: Role) 
         _tool("await_review", "Whether the approving review that release waits for is there, as GitHub says now; waits a while for it.", AwaitReview, ReviewState, Approvals(room).wait),
         _tool("signoff_state", "Where a sign-off stands: whether a person must confirm it, and each grant with its receipt.", SignoffRef, SignoffState, signoff_state),
         _tool("run_record", "What the journal says of a run: its status, phases, receipts and denials.", RunRef, RunRecord, partial(states.run_record, room, role)),
+        _tool("tell_outcome", "Keep what is said of the ended run, so that the graph can be made again; answers with the run's record.", TellOutcome, RunRecord, partial(telling.tell, room), Effect.ANNOTATE),
         _tool("fetch_change", "What was issued under a change_id, with the base tree at the signed base commit.", FetchChange, IssuedChange, desk.fetch_change),
         _tool("deposit", "Hand over a signed bundle with its manifest and bytes; it is verified before it is kept.", Deposit, SignoffState, desk.deposit, Effect.ANNOTATE),
         _tool("pending", "The sign-offs of a run that wait for the person.", RunRef, Pending, partial(states.pending, room)),

@@ -7,6 +7,7 @@ devops    open_change        a change_id for one phase, and the destination that
 devops    submit             do grant `seq` of a sign-off; idempotent: a spent grant answers with its receipt
 devops    await_review       whether the approving review that the profile asks for is there; waits a while for it
 devops    signoff_state      where a sign-off stands (a person may have to confirm it)
+sre       tell_outcome       keep what the crew says of the ended run; answers with the record that belongs to it
 sre       run_record         what the journal says of this run
 notary    fetch_change       what the gate issued under a change_id, with the base tree at the signed base commit
 notary    deposit            hand over a signed bundle and its bytes; verified before it is kept
@@ -143,6 +144,14 @@ class Deposit(Word):
     bundle: str
     manifest: Base64Bytes
     content: Mapping[Digest, Base64Bytes]
+
+
+class TellOutcome(Word):
+    """What the crew says of a run that ended: words for the graph, which the gate keeps and does not read."""
+
+    words: Mapping[str, JsonValue] = Field(
+        description="the goal, how it ended, what was found and seen; the record and the changes are the gate's own"
+    )
 
 
 class RunRef(Word):

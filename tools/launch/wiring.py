@@ -78,7 +78,7 @@ def start(
     crew = house.start(
         "crew", [crew_python, "-P", "-m", "crew"], [*crew_roles.values(), guard.security, progress_fd]
     )
-    graph = _graph(house, config, crew_python)
+    graph = graph_settings(house, config, crew_python)
     crew.tell(_crew(config, run, _trace(config, run), crew_roles, guard.security, progress_fd, graph))
     guard.tell(rehearsal())
     return Started(guard.roles["person"], progress, crew)
@@ -208,7 +208,7 @@ def _crew(
     )
 
 
-def _graph(house: House, config: Config, crew_python: Path) -> GraphSettings | None:
+def graph_settings(house: House, config: Config, crew_python: Path) -> GraphSettings | None:
     """The memory's address: the configured Neo4j, or an embedded server that this run starts or finds."""
     graph = config.file.graph
     if graph.kind == "neo4j":
