@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import warnings
+from pathlib import Path
 
 import pytest
 
 # checkov's own dependencies warn of deprecations while they are imported and used; they are not ours to turn into errors
 pytestmark = pytest.mark.filterwarnings("ignore")
 with warnings.catch_warnings(action="ignore"):
+    from policies.scanner import __main__ as worker
     from policies.scanner import scan
 
 BUCKET = b'resource "aws_s3_bucket" "logs" {\n  bucket = "x"\n}\n'
@@ -60,3 +64,19 @@ def test_records_come_in_one_order() -> None:
 def test_nothing_is_written_outside_the_scratch_folder(path: str) -> None:
     with pytest.raises(ValueError, match="outside the tree"):
         scan.scan_tree({path: BUCKET})
+
+
+def test_each_request_lives_in_a_process_of_its_own_and_leaves_nothing_in_the_next(tmp_path: Path) -> None:
+    kept: list[int] = []
+
+    def answer(request: dict[str, object]) -> dict[str, object]:
+        kept.append(os.getpid())
+        return {"files": {}, "kept": len(kept), "pid": os.getpid()}
+
+    with (tmp_path / "answers").open("wb") as answers:
+        for number in (1, 2):
+            worker._serve(json.dumps({"id": number}).encode(), answers, answer)
+    said = [json.loads(line) for line in (tmp_path / "answers").read_text().splitlines()]
+    assert [(one["id"], one["kept"]) for one in said] == [(1, 1), (2, 1)]
+    assert len({one["pid"] for one in said} | {os.getpid()}) == 3
+    assert kept == []

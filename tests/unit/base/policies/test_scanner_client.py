@@ -6,8 +6,10 @@ import time
 
 import pytest
 
+from policies.apart import scan_apart
 from policies.change import digest_of
 from policies.scanner.client import ScannerFaultError, ScannerProcess, ScannerReport, account_for
+from tests.fakes.scanning import CONTEXT
 
 FILES = {"a.tf": b"x = 1\n", "b.yaml": b"a: 1\n"}
 HONEST = """
@@ -86,6 +88,36 @@ def test_the_worker_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SECRET_TOKEN", "x")
     with worker('import os; answer["unread"] = sorted(os.environ)') as scanner:
         assert set(scanner.scan({}).unread) <= {"PATH", "HOME", "PYTHONDONTWRITEBYTECODE", "LC_CTYPE"}
+
+
+JUDGES = HONEST.replace('request["files"]', 'request["judge"]["tree"]').replace(
+    '"scanner": "checkov@1", "files": files',
+    '"files": files, "result": {"findings": [], "engines": ["e@1"], "judged": request["judge"]["changed"]}',
+)
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        ("pass", None),
+        ('files.pop("a.tf")', "does not account for a.tf"),
+        ('files["b.yaml"] = files["a.tf"]', "does not account for b.yaml"),
+        ('files["extra.tf"] = files["a.tf"]', "does not account for extra.tf"),
+        ("files.clear()", "does not account for"),
+        ('answer["result"]["judged"] = []', "exactly the files of the change"),
+        ('answer["result"]["judged"].append("b.yaml")', "exactly the files of the change"),
+        ('answer["clean"] = True', "another shape"),
+        ('answer.pop("result")', "another shape"),
+    ],
+)
+def test_a_judgement_accounts_for_every_file_of_the_tree(edit: str, reason: str | None) -> None:
+    source = textwrap.dedent(JUDGES.replace("EDIT", edit))
+    with ScannerProcess((sys.executable, "-S", "-c", source), deadline=10) as process:
+        if reason is None:
+            assert scan_apart(FILES, {"a.tf"}, context=CONTEXT, process=process).judged == ("a.tf",)
+            return
+        with pytest.raises(ScannerFaultError, match=reason):
+            scan_apart(FILES, {"a.tf"}, context=CONTEXT, process=process)
 
 
 def test_accounting_is_exact() -> None:
