@@ -285,3 +285,4 @@ class Drafting(Word):
     phase: PhasePlan
     phases: tuple[Phase, ...] = Field(description="every phase of the plan")
     receipts: Receipts
+    attempt: int = Field(default=1, ge=1, description="above 1: the sign-off before ended unused")

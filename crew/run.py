@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 from crew.goal import (
@@ -23,6 +24,9 @@ from crew.goal import (
     Submission,
 )
 from policies.change import Phase
+
+ATTEMPTS = 20
+"""How often a phase is drafted, judged and asked for; each time but the last its sign-off ended before anything was done."""
 
 
 class Crew(Protocol):
@@ -55,11 +59,11 @@ async def deliver(goal: Goal, crew: Crew, *, dry_run: bool = False) -> Outcome:
     plan = await crew.plan(goal)
     if isinstance(plan, NotUnderstood):
         return await crew.summarise(plan)
-    receipts = Receipts()
-    for phase in plan.phases:
-        drafting = Drafting(
-            goal=goal, phase=phase, phases=tuple(p.phase for p in plan.phases), receipts=receipts
-        )
+    receipts, phases = Receipts(), tuple(phase.phase for phase in plan.phases)
+    ahead = deque((phase, 1) for phase in plan.phases)
+    while ahead:
+        phase, attempt = ahead.popleft()
+        drafting = Drafting(goal=goal, phase=phase, phases=phases, receipts=receipts, attempt=attempt)
         waited = await crew.reviewed(phase.phase)
         if waited is not None:
             return await crew.summarise(_stopped(phase.phase, waited, receipts))
@@ -75,10 +79,23 @@ async def deliver(goal: Goal, crew: Crew, *, dry_run: bool = False) -> Outcome:
         if dry_run:
             return await crew.summarise(Signed(signoff=signed))
         submission = await crew.submit(signed)
+        if _ended_unused(submission) and attempt < ATTEMPTS:
+            ahead.appendleft((phase, attempt + 1))
+            continue
         receipts += submission.receipt
         if submission.stopped is not None:
             return await crew.summarise(_stopped(phase.phase, submission.stopped, receipts))
     return await crew.summarise(Applied(receipts=receipts))
+
+
+def _ended_unused(submission: Submission) -> bool:
+    """Whether the sign-off's time was over before anything of it was done: the phase is judged and asked for anew."""
+    stopped = submission.stopped
+    return (
+        stopped is not None
+        and stopped.named in {"signoff-expired", "expired"}
+        and not submission.receipt.grants
+    )
 
 
 def _refused(phase: PhasePlan, plan: Plan, negotiated: Negotiated, receipts: Receipts) -> Refused:

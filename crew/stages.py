@@ -85,6 +85,7 @@ class Stages:
     review_patience: float
     durations: dict[str, float] = field(default_factory=dict)
     planned: list[Plan] = field(default_factory=list)
+    attempts: dict[Phase, int] = field(default_factory=dict)
 
     def plan_shown(self) -> Any:  # noqa: ANN401 - JSON
         """The plan for the run's document; None when there is none."""
@@ -120,8 +121,9 @@ class Stages:
     async def draft(self, drafting: Drafting) -> Draft | Stop:
         """See crew.run.Crew."""
         self.progress.tell("phase", phase=drafting.phase.phase.value)
+        self.attempts[drafting.phase.phase] = drafting.attempt
         return await self._stage(
-            f"draft:{drafting.phase.phase}",
+            self._of("draft", drafting.phase.phase),
             DRAFTED,
             lambda: _or_stop(lambda: self.roles().devops.draft(drafting)),
         )
@@ -142,7 +144,7 @@ class Stages:
                 progress=self.progress,
             )
 
-        return await self._awaited(f"negotiate:{phase}", TypeAdapter(Negotiated), work)
+        return await self._awaited(self._of("negotiate", phase), TypeAdapter(Negotiated), work)
 
     async def sign(self, negotiated: Negotiated) -> SignedChange | Stop:
         """See crew.run.Crew."""
@@ -153,7 +155,7 @@ class Stages:
             roles = self.roles()
             return _or_stop(lambda: sign(roles.security.hands, roles.sre, negotiated, folder))
 
-        signed = await self._stage(f"sign:{phase}", SIGNED, work)
+        signed = await self._stage(self._of("sign", phase), SIGNED, work)
         if isinstance(signed, SignedChange):
             self.progress.tell("signed", phase=phase.value, signoff=signed.signoff, expires=signed.expires)
         return signed
@@ -165,7 +167,7 @@ class Stages:
             phase=phase, change_id=signed.change_id, signoff=signed.signoff, grants=(), tree=signed.tree
         )
         stopped = await self._stage(
-            f"confirm:{phase}", STOP, lambda: self._submitter(phase).confirmed(signed)
+            self._of("confirm", phase), STOP, lambda: self._submitter(phase).confirmed(signed)
         )
         if stopped is not None:
             return Submission(receipt=receipt, stopped=stopped)
@@ -191,7 +193,7 @@ class Stages:
         return await self._stage("summarise", OUTCOME, work)
 
     async def _one(self, signed: SignedChange, seq: int) -> Submitted:
-        name = f"submit:{signed.phase}:{seq}"
+        name = f"{self._of('submit', signed.phase)}:{seq}"
         return await self._stage(
             name, TypeAdapter(Submitted), lambda: self._submitter(signed.phase).submit(signed, seq)
         )
@@ -205,6 +207,11 @@ class Stages:
 
     def _waiting(self, phase: str) -> Callable[[str], None]:
         return lambda why: self.progress.tell("waiting", phase=str(phase), text=why)
+
+    def _of(self, stage: str, phase: Phase) -> str:
+        """The name under which a stage's result is kept: another attempt at the phase is another stage."""
+        attempt = self.attempts.get(phase, 1)
+        return f"{stage}:{phase}" if attempt == 1 else f"{stage}:{phase}:attempt{attempt}"
 
     async def _stage(self, name: str, kind: TypeAdapter[T], work: Callable[[], T]) -> T:
         return await self._awaited(name, kind, lambda: asyncio.to_thread(work))

@@ -175,7 +175,12 @@ def _confirm(sessions: BackgroundSessions, run_id: str, show: Show) -> None:
             f"Do this? ({waiting.phase}, sign-off {waiting.signoff[:19]}, until {waiting.expires})"
         )
         person = Confirmation(signoff=waiting.signoff, person=getpass.getuser())
-        sessions.call("gate", "confirm" if yes else "refuse", person, SignoffState)
+        try:
+            sessions.call("gate", "confirm" if yes else "refuse", person, SignoffState)
+        except ToolRefusedError as no:
+            if no.name != "nothing-waits":
+                raise
+            show.line(f"too late: {no.message} It is judged and asked for anew.")
 
 
 def _crew_result(run_dir: Path) -> dict[str, Any]:

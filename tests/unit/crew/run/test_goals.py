@@ -235,6 +235,26 @@ def test_a_signature_that_is_missing_is_no_result_and_the_run_goes_on_once_it_is
     assert "open_change" not in {tool for _, tool, _ in again.calls[:2]}
 
 
+def test_a_signoff_that_ended_unused_is_judged_and_asked_for_anew(tmp_path: Path) -> None:
+    """Also by `--resume`: the life that waited ended, and the sign-off with it."""
+    goal, file = "web 네임스페이스에 nginx 배포해줘", tmp_path / "servers.json"
+    with pytest.raises(SignatureMissingError):
+        deliver(tmp_path, goal, FakeServers(file, asks_person=("awaiting_signature",)))
+    again = FakeServers(file, asks_person=("expired", "expired", "open"))
+    outcome, _, _, _ = deliver(tmp_path, goal, again)
+    assert outcome.kind == "applied"
+    asked = [tool for _, tool, _ in again.calls]
+    assert asked.count("sign") == 2, "publish once more, then deploy"
+    assert asked.index("open_change") < asked.index("sign") < asked.index("submit")
+
+
+def test_a_signoff_that_a_person_took_back_is_not_signed_again(tmp_path: Path) -> None:
+    servers = FakeServers(tmp_path / "servers.json", asks_person=("revoked",))
+    outcome, _, _, _ = deliver(tmp_path, "web 네임스페이스에 nginx 배포해줘", servers)
+    assert (outcome.kind, outcome.named) == ("refused", "signoff-revoked")
+    assert [tool for _, tool, _ in servers.calls].count("sign") == 1
+
+
 def test_a_running_workflow_is_waited_for(tmp_path: Path) -> None:
     servers = FakeServers(tmp_path / "servers.json", waits=2)
     outcome, _, _, events = deliver(tmp_path, "web 네임스페이스에 nginx 배포해줘", servers)
