@@ -27,6 +27,7 @@ SOURCES = Path(__file__).resolve().parent
 KUBERNETES = "v1.36.3"
 KWOK = "v0.8.0"
 ARGOCD = "v3.2.6"
+COSIGN = "v3.1.3"
 # Oldest Java that runs it -> version and main class.
 NEO4J_BY_JAVA = {
     21: ("2026.09.0", "org.neo4j.server.Neo4jCommunity"),
@@ -179,6 +180,13 @@ def _build_argocd(folder: Path) -> None:
     (folder / "crds.yaml").write_text("---\n".join(crds))
 
 
+def _build_cosign(folder: Path) -> None:
+    module = f"github.com/sigstore/cosign/v3/cmd/cosign@{COSIGN}"
+    _run(
+        ["go", "install", "-trimpath", "-ldflags", "-s -w", module], cwd=folder, extra={"GOBIN": str(folder)}
+    )
+
+
 def _build_neo4j(folder: Path, version: str) -> None:
     copy = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder / 'jars'}"]
     _run(["mvn", "-q", "-B", "-f", str(SOURCES / "neo4j" / "pom.xml"), f"-Dneo4j.version={version}", *copy])
@@ -214,18 +222,31 @@ def require_tools(cache: Path, environment: Mapping[str, str]) -> Java:
 def build(cache: Path, java: Java, *, say: Callable[[str], None]) -> Binaries:
     """Build every part that the cache lacks; BuildFailedError if one cannot be."""
     for part in missing(cache, java):
-        folder = part.folder(cache)
-        say(f"{part.name}: building (minutes when Go's and Maven's caches are cold)")
-        began = time.monotonic()
-        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-        unfinished.mkdir(parents=True)
-        try:
-            part.build(unfinished)
-            unfinished.rename(folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        say(f"{part.name}: {_megabytes(folder)} MB in {time.monotonic() - began:.0f} s")
+        _made(part, cache, say)
     return binaries(cache, java)
+
+
+def cosign(cache: Path, *, say: Callable[[str], None]) -> Path:
+    """Sigstore's own command, which the rig itself does not need; ToolMissingError, BuildFailedError."""
+    part = Part("cosign", "go", COSIGN, _build_cosign)
+    if not part.folder(cache).is_dir():
+        _require(part.tool)
+        _made(part, cache, say)
+    return part.folder(cache) / "cosign"
+
+
+def _made(part: Part, cache: Path, say: Callable[[str], None]) -> None:
+    folder = part.folder(cache)
+    say(f"{part.name}: building (minutes when Go's and Maven's caches are cold)")
+    began = time.monotonic()
+    unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
+    unfinished.mkdir(parents=True)
+    try:
+        part.build(unfinished)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    say(f"{part.name}: {_megabytes(folder)} MB in {time.monotonic() - began:.0f} s")
 
 
 def binaries(cache: Path, java: Java) -> Binaries:
