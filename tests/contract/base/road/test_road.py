@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -161,37 +163,89 @@ def test_the_next_plan_on_a_standing_sandbox_quotes_the_last_run_and_the_rules_i
     assert not list(tmp_path.glob("runs/*/outcome.json"))
 
 
-def test_a_run_waits_for_the_review_of_the_signed_commit_and_goes_on_once_it_is_there(tmp_path: Path) -> None:
-    """The gate asks the rehearsal GitHub; a person approves there with a token of their own."""
-    strict = tmp_path / "strict.toml"
+@dataclass
+class Hub:
+    """The standing rehearsal GitHub, spoken to as a person would."""
+
+    api: str
+    state: Path
+    gates_token: Path
+
+    @classmethod
+    def standing(cls, folder: Path) -> Hub:
+        state = folder / "gate" / "sandbox"
+        up = json.loads((state / "up.json").read_text())["rehearsal"]
+        return cls(f"{up['github_api']}/repos/acme/platform", state, Path(up["github_token_file"]))
+
+    def ask(self, method: str, path: str, body: Any = None, *, login: str | None = None) -> Any:
+        file = self.state / "github" / "people" / f"{login}.token" if login else self.gates_token
+        headers = {"Authorization": f"Bearer {file.read_text().strip()}"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.api + path, method=method, data=data, headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read())
+
+    def approve(self, number: int) -> int:
+        review = self.ask("POST", f"/pulls/{number}/reviews", {"event": "APPROVE"}, login="platform-lead")
+        return int(review["id"])
+
+    def push_on(self, number: int) -> None:
+        """One more commit on the pull request's branch, with the very same tree."""
+        head = self.ask("GET", f"/pulls/{number}")["head"]
+        tree = self.ask("GET", f"/git/commits/{head['sha']}")["tree"]["sha"]
+        made = {"message": "more", "tree": tree, "parents": [head["sha"]]}
+        sha = self.ask("POST", "/git/commits", made)["sha"]
+        self.ask("PATCH", f"/git/refs/heads/{head['ref']}", {"sha": sha, "force": False})
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A standing sandbox, a run that does not wait long, and a profile that asks for a reviewer."""
+    profile = tmp_path / "strict.toml"
     sandbox = (ROOT / "policies" / "profiles" / "sandbox.toml").read_text()
-    strict.write_text(sandbox.replace('approval = "none"', 'approval = "reviewer"'))
+    profile.write_text(sandbox.replace('approval = "none"', 'approval = "reviewer"'))
     (tmp_path / "countersign.toml").write_text("[github]\nreview_minutes = 0\n")
-    chosen = ("--profile", str(strict))
     assert countersign("sandbox", "up", folder=tmp_path).returncode == 0
-    try:
-        code, document, said = run(
-            "Deploy nginx with 3 replicas to namespace web on Kubernetes", tmp_path, *chosen
-        )
-        assert (code, document["status"]) == (4, "waiting"), said
-        assert "no approving review" in document["report"]
-        up = json.loads((tmp_path / "gate" / "sandbox" / "up.json").read_text())["rehearsal"]
-        approve(up["github_api"], tmp_path / "gate" / "sandbox", document["pull_request"]["number"])
-        done = countersign("run", "--resume", "last", "--json", *chosen, folder=tmp_path)
-        assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "applied"), done.stderr
-    finally:
-        assert countersign("sandbox", "down", folder=tmp_path).returncode == 0
+    yield ("--profile", str(profile))
+    assert countersign("sandbox", "down", folder=tmp_path).returncode == 0
 
 
-def approve(api: str, state: Path, number: int) -> None:
-    token = (state / "github" / "people" / "platform-lead.token").read_text().strip()
-    request = urllib.request.Request(
-        f"{api}/repos/acme/platform/pulls/{number}/reviews",
-        data=json.dumps({"event": "APPROVE"}).encode(),
-        headers={"Authorization": f"Bearer {token}"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert json.loads(answer.read())["state"] == "APPROVED"
+def waiting(folder: Path, strict: tuple[str, str]) -> int:
+    """A run that has published and waits for its review: the pull request's number."""
+    code, document, said = run("Deploy nginx with 3 replicas to namespace web on Kubernetes", folder, *strict)
+    assert (code, document["status"]) == (4, "waiting"), said
+    assert "no approving review" in document["report"]
+    return int(document["pull_request"]["number"])
+
+
+def resumed(folder: Path, strict: tuple[str, str]) -> tuple[int, dict[str, Any]]:
+    done = countersign("run", "--resume", "last", "--json", *strict, folder=folder)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_run_waits_for_the_review_of_the_signed_commit_and_goes_on_once_it_is_there(
+    tmp_path: Path, strict: tuple[str, str]
+) -> None:
+    number, hub = waiting(tmp_path, strict), Hub.standing(tmp_path)
+    taken_back = hub.approve(number)
+    hub.ask("PUT", f"/pulls/{number}/reviews/{taken_back}/dismissals", {"message": "not yet"})
+    assert resumed(tmp_path, strict)[0] == 4
+    hub.approve(number)
+    code, document = resumed(tmp_path, strict)
+    assert (code, document["status"]) == (0, "applied"), document["report"]
+
+
+def test_a_new_commit_on_the_pull_request_voids_the_run_even_when_it_is_approved(
+    tmp_path: Path, strict: tuple[str, str]
+) -> None:
+    number, hub = waiting(tmp_path, strict), Hub.standing(tmp_path)
+    hub.approve(number)
+    hub.push_on(number)
+    hub.approve(number)
+    code, document = resumed(tmp_path, strict)
+    assert (code, document["status"]) == (3, "refused")
+    assert "review-void" in document["report"]
+    assert [phase["name"] for phase in document["phases"]] == ["publish"]
 
 
 def test_drift_compares_later_and_names_what_somebody_changed(tmp_path: Path) -> None:
