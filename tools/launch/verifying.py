@@ -16,6 +16,10 @@ from tools.notary.keys import TRUST_FILE
 def verify(signoff: Path, state_dir: Path | None) -> tuple[dict[str, Any], str]:
     """`valid` says whether the folder holds exactly what was signed. Raises ConfigFaultError, TrustFaultError."""
     trust = load(_trust(signoff, state_dir))
+    if not signoff.is_file():
+        raise ConfigFaultError(
+            f"there is no file {signoff}: name a signoff.sigstore.json of a run's changesets"
+        )
     try:
         report = verify_folder(signoff, trust, datetime.now(UTC))
     except OSError as fault:

@@ -15,7 +15,7 @@ from rich.console import Console
 from policies.change import Destination, Grant, RepositoryTarget
 from policies.profile import load as load_profile
 from tools.gate.words import RunRecord, ShownChange, ShownFile
-from tools.launch import commands, config, document, folders, goal_text
+from tools.launch import commands, config, document, folders, goal_text, verifying
 from tools.launch.config import ConfigFaultError
 from tools.launch.diff import change_lines
 from tools.launch.goal_text import GoalFaultError
@@ -238,6 +238,13 @@ def test_a_plan_is_shown_a_line_for_each_step_with_its_citations_under_it() -> N
         "    cites blueprint:web-app",
         "    cites run:1: met [x]",
     ]
+
+
+def test_a_sign_off_that_is_not_there_is_bad_usage_and_no_verdict(tmp_path: Path) -> None:
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate" / "trust.json").write_text('{"keys": []}', encoding="utf-8")
+    with pytest.raises(ConfigFaultError, match="there is no file"):
+        verifying.verify(tmp_path / "nowhere", None)
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
