@@ -4,8 +4,9 @@
 PYTHON ?= python3
 SETUP = $(PYTHON) tools/environments.py
 export GOAL
+SECONDS ?= 30
 
-.PHONY: run test check format lint types layers contract rig rig-test kills bench lock mutants clean
+.PHONY: run test check format lint types layers contract fuzz rig rig-test kills bench lock mutants clean
 
 run: ## GOAL reaches the program through the environment, never by expansion in a shell
 	@$(SETUP) base crew scanner
@@ -38,6 +39,10 @@ layers:
 contract:
 	@$(SETUP) base crew scanner clients dev
 	@$(PYTHON) tests/run.py contract
+
+fuzz: ## SECONDS for each target; TARGET for one of them
+	@$(SETUP) base fuzz
+	@$(PYTHON) tests/fuzz/run.py --seconds $(SECONDS) $(TARGET)
 
 rig:
 	@$(PYTHON) tests/rig/build.py

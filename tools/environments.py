@@ -30,6 +30,7 @@ SIZES = {
     "crew": "the agents, about 1.3 GB",
     "scanner": "checkov, about 240 MB",
     "clients": "a LangChain agent for the contract tests, about 150 MB",
+    "fuzz": "the fuzzer, about 130 MB",
     "dev": "linters and the test runner, about 150 MB",
 }
 
