@@ -67,6 +67,8 @@ class Desk:
                 "repository-missing", f"{asked.phase} needs a repository.", "Name one in countersign.toml."
             )
         room.gate().requested(run_id=room.run_id, goal_digest=asked.goal_digest, now=room.clock())
+        request = room.content.keep((room.request or "").encode())
+        room.content.sync()
         there = room.targets.resolve(namespaces=asked.namespaces, cluster=deploys)
         again = self._reusable(room.ledger(), asked)
         opened = Opened(
@@ -77,6 +79,7 @@ class Desk:
             destination=there,
             goal_digest=asked.goal_digest,
             phases=asked.phases,
+            request=request,
         )
         room.append("opened", opened.model_dump(mode="json"))
         return OpenedChange.model_validate(opened.model_dump(include=_OPENED))

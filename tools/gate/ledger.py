@@ -1,7 +1,7 @@
 """What the journal's entries of one run amount to. Reads entries, touches nothing.
 
 kind        body
-opened      change_id, phase, profile, namespaces, goal_digest, destination, phases
+opened      change_id, phase, profile, namespaces, goal_digest, destination, phases, request
 deposited   change_id, phase, signoff, bundle, manifest, expires, grants
 superseded  signoff, by
 confirmed   signoff, person
@@ -46,6 +46,8 @@ class Opened(OpenedChange):
 
     goal_digest: Digest
     phases: tuple[Phase, ...] = ()
+    request: str = ""
+    """The stored bundle in which a person asked for the goal."""
 
 
 class Deposited(Word):

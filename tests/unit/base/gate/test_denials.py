@@ -208,6 +208,29 @@ def test_a_resumed_crew_gets_the_same_change_until_something_was_submitted(world
     assert world.open().change_id != first.change_id
 
 
+def test_the_signed_goal_is_kept_with_what_was_opened_for_it(world: World) -> None:
+    change_id = world.open().change_id
+    opened = world.room.ledger().opened[change_id]
+    assert world.room.content.read(opened.request).decode() == world.room.request
+
+
+@pytest.mark.parametrize(
+    ("edit", "name"),
+    [
+        (lambda w: None, "goal-unsigned"),
+        (lambda w: w.request(goal_digest=digest_of(b"other")), "request-mismatch"),
+        (lambda w: w.request(run_id="run-2"), "request-mismatch"),
+        (lambda w: w.request(rehearsal=False), "request-mismatch"),
+    ],
+)
+def test_nothing_is_opened_for_a_goal_that_no_person_signed(
+    world: World, edit: Callable[[World], str | None], name: str
+) -> None:
+    object.__setattr__(world.room, "request", edit(world))
+    assert refused(world.open) == name
+    assert world.room.ledger().opened == {}
+
+
 def test_a_change_that_is_in_use_is_signed_once(world: World) -> None:
     change = world.publish(world.open())
     given = world.sign(change)
