@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Literal
 
 from pydantic import Field
@@ -21,7 +22,7 @@ from policies.kubernetes_judge import judge_manifests
 from policies.reading import MANIFEST_ENDINGS, is_hcl, is_manifest, switches, unread
 from policies.rules import ENGINE, rule, table_digest
 from policies.scanner.client import Scanner, ScannerFaultError, ScannerReport
-from policies.terraform_rules import TerraformTree, judge_terraform
+from policies.terraform_rules import CALLS_MOST, TerraformTree, judge_terraform
 from policies.workflow_rules import judge_workflow
 from policies.workflows import is_workflow, read_workflow
 
@@ -73,6 +74,7 @@ def scan(
     and RegoFaultError for a policy that cannot be used.
     """
     present = {path for path in changed if path in tree}
+    folders = _folders(tree, changed)
     ours = list(_ours(tree, present, changed, context, base))
     report = _checkov(tree, present, scanner, context)
     found = list(ours)
@@ -80,7 +82,7 @@ def scan(
         known = {finding.path for finding in ours if finding.rule_class == "reading"}
         found += [*checkov_findings(report, ours), *_gaps(report, known)]
     return ScanResult(
-        findings=_sorted_once(finding for finding in found if _charged(finding.path, changed)),
+        findings=_sorted_once(finding for finding in found if _charged(finding.path, changed, folders)),
         engines=_engines(context, report),
         judged=tuple(sorted(present)),
     )
@@ -122,11 +124,19 @@ def _policies(context: ScanContext) -> rego.RegoEngine | None:
     return rego.RegoEngine((*rego.our_bundle(), *rego.load(context.rego)))
 
 
-def _charged(path: str, changed: AbstractSet[str]) -> bool:
-    if path in changed:
-        return True
-    folder = posixpath.dirname(path)
-    return is_hcl(path) and any(is_hcl(other) and posixpath.dirname(other) == folder for other in changed)
+def _folders(tree: Mapping[str, bytes], changed: AbstractSet[str]) -> AbstractSet[str]:
+    """The Terraform folders that the change touches, and those that it calls: a call decides what they make."""
+    folders = {posixpath.dirname(path) for path in changed if is_hcl(path)}
+    if not folders:
+        return folders
+    terraform = _terraform(tree)
+    touched = [terraform.modules[name] for name in folders if name in terraform.modules]
+    called = (islice(terraform.called_from(module), CALLS_MOST) for module in touched)
+    return folders | {module.folder for modules in called for module in modules}
+
+
+def _charged(path: str, changed: AbstractSet[str], folders: AbstractSet[str]) -> bool:
+    return path in changed or (is_hcl(path) and posixpath.dirname(path) in folders)
 
 
 def _sorted_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:

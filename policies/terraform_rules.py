@@ -6,7 +6,8 @@ import posixpath
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from policies.finding import Finding
 from policies.hcl import HclFile, read_hcl
@@ -20,6 +21,8 @@ from policies.terraform_storage import storage
 from policies.terraform_supply import execution, state, supply
 
 _TFVARS = "terraform.tfvars"
+CALLS_MOST = 200
+"""How many calls of modules are followed from one folder; with more of them the folder is not judged, and so refused."""
 
 
 def _precedence(path: str) -> tuple[bool, str]:
@@ -53,6 +56,25 @@ class TerraformTree:
         }
         return cls(modules, files)
 
+    def called_from(self, module: TerraformModule) -> Iterator[TerraformModule]:
+        """The modules of this tree that one calls, and what those call, each with the values that it is given there.
+
+        A value that a caller gives counts, not the default. Endless when modules call each other: take CALLS_MOST.
+        """
+        for placed in module.of("module"):
+            source = module.value(placed.block, "source")
+            folder = (
+                posixpath.normpath(posixpath.join(module.folder, source)) if isinstance(source, str) else ""
+            )
+            if isinstance(source, str) and source.startswith(".") and folder in self.modules:
+                given = {
+                    name: module.resolve(attribute.value)
+                    for name, attribute in placed.block.attributes.items()
+                }
+                called = replace(self.modules[folder], tfvars=given)
+                yield called
+                yield from self.called_from(called)
+
 
 def judge_terraform(
     tree: TerraformTree,
@@ -76,10 +98,18 @@ def judge_terraform(
         yield from execution(module)
         yield from reach(module)
         yield from state(module, base.modules.get(folder) if base else None)
-        yield from storage(module)
-        yield from network(module)
-        yield from rights(module)
-        yield from secrets(module)
+        called = tuple(islice(tree.called_from(module), CALLS_MOST + 1))
+        if len(called) > CALLS_MOST:
+            path = module.files[0].path
+            message = (
+                f"{folder or 'the top folder'} calls modules more than {CALLS_MOST} times, or in a circle"
+            )
+            yield rule("reading/scanner-gap").finding(path, path, message, line=1)
+        for values in (module, *called):
+            yield from storage(values)
+            yield from network(values)
+            yield from rights(values)
+            yield from secrets(values)
 
 
 def _twice(module: TerraformModule) -> Iterator[Finding]:

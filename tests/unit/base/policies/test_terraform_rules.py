@@ -343,6 +343,46 @@ def test_a_module_in_the_tree_is_fine_and_its_folder_is_judged() -> None:
     assert judge(files) == ()
 
 
+MODULE = (
+    BUCKET
+    + 'variable "acl" {\n  default = "private"\n}\nresource "aws_s3_bucket_acl" "a" {\n  acl = var.acl\n}'
+)
+CALL = 'module "m" {\n  source = "../modules/m"\n  acl    = %s\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (CALL % '"public-read"', True),
+        (CALL % "local.acl" + 'locals {\n  acl = "public-read"\n}\n', True),
+        (CALL % "var.acl" + 'variable "acl" {\n  default = "public-read"\n}\n', True),
+        (CALL % '"private"', False),
+    ],
+)
+def test_the_value_that_a_call_gives_counts_and_is_charged_to_the_call(call: str, *, said: bool) -> None:
+    base = {"modules/m/main.tf": MODULE.encode()}
+    tree = {**base, "infra/main.tf": call.encode()}
+    found = scan(tree, {"infra/main.tf"}, context=CONTEXT, scanner=FixedScanner(), base=base).findings
+    assert ("terraform/s3-public-acl" in rules(found)) is said
+
+
+def test_a_value_goes_through_a_module_between() -> None:
+    between = 'variable "given" {\n}\nmodule "m" {\n  source = "../m"\n  acl    = var.given\n}\n'
+    call = 'module "b" {\n  source = "../modules/between"\n  given  = "public-read"\n}\n'
+    tree = {"infra/main.tf": call, "modules/between/main.tf": between, "modules/m/main.tf": MODULE}
+    data = {path: text.encode() for path, text in tree.items()}
+    found = scan(data, {"infra/main.tf"}, context=CONTEXT, scanner=FixedScanner(), base={}).findings
+    assert "terraform/s3-public-acl" in rules(found)
+
+
+@pytest.mark.parametrize("wide", [1, 40])
+def test_more_calls_of_modules_than_are_followed_are_refused(wide: int) -> None:
+    loop = "".join(f'module "m{n}" {{\n  source = "../a"\n}}\n' for n in range(wide))
+    tree = {"a/main.tf": loop.encode(), "infra/main.tf": loop.encode()}
+    found = scan(tree, {"infra/main.tf"}, context=CONTEXT, scanner=FixedScanner(), base={}).findings
+    assert {(f.rule, f.path) for f in found} >= {("reading/scanner-gap", "infra/main.tf")}
+
+
 def test_tfvars_give_variables_their_values() -> None:
     code = (
         BUCKET
