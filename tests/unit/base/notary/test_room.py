@@ -298,6 +298,23 @@ def test_a_waived_finding_is_signed_with_the_waivers_name(world: World) -> None:
     assert signed.judgement.waived == ("terraform/open-ingress at infra/main.tf aws_security_group.web",)
 
 
+@pytest.mark.parametrize("how", ["its key is revoked", "its time is over"])
+def test_a_waiver_that_ended_between_judging_and_signing_excuses_nothing(world: World, how: str) -> None:
+    world.scan.findings = (finding(),)
+    with_waiver(world, expires="2026-11-02T09:10:00Z")
+    assert world.judge().clean
+    if how == "its key is revoked":
+        trusted = world.trust()
+        gone = tuple(
+            key.model_copy(update={"revoked": "waiver" in key.roles or key.revoked}) for key in trusted.keys
+        )
+        (world.folder / "trust.json").write_bytes(trusted.model_copy(update={"keys": gone}).canonical())
+    else:
+        world.now += timedelta(minutes=10)
+    assert refused(world.sign) == "not-clean"
+    assert world.gate.deposits == []
+
+
 def test_a_waiver_that_does_not_count_is_said_aloud(world: World) -> None:
     world.scan.findings = (finding(),)
     with_waiver(world, expires="2026-11-01T00:00:00Z")
