@@ -82,6 +82,11 @@ class Pen:
         """From the gate's folder. Raises KeyFaultError, TrustFaultError."""
         return cls(load_signer(state_dir / "keys" / JOURNAL_KEY), load(state_dir / TRUST_FILE))
 
+    def counts(self, at: Instant) -> bool:
+        """Whether a checkpoint that it signs at this moment will count."""
+        key = self.trust.find(self.signer.public_key.keyid)
+        return key is not None and "journal" in key.roles and key.valid(moment(at))
+
     def write(self, checkpoint: Checkpoint) -> tuple[str, Digest]:
         """The signed bundle and the digest that names it."""
         statement = CheckpointStatement(

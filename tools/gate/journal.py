@@ -217,6 +217,10 @@ class Journal:
 
     def _seal(self, pen: Pen, number: int, head: str) -> None:
         said = Checkpoint(number=number, head=head, at=instant(self._clock()), previous=self._sealed()[1])
+        if not pen.counts(said.at):
+            raise JournalFaultError(
+                "the journal's key is expired, revoked or not in the trust file: `countersign keys rotate journal`, then run again"
+            )
         bundle, digest = pen.write(said)
         self._db.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", (number, digest, bundle))
 

@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.fakes.gate import trusted
 from tools.gate.audit import Flaw, examine
 from tools.gate.chain import GENESIS, entry_of
 from tools.gate.checkpoints import Checkpoint, Pen
-from tools.gate.journal import Journal, JournalTamperedError, snapshot
+from tools.gate.journal import Journal, JournalFaultError, JournalTamperedError, snapshot
 from tools.gate.stop import stop
 from tools.launch import audit
 
@@ -363,10 +363,10 @@ def test_a_fork_with_the_journals_own_key_is_seen_by_who_kept_a_checkpoint(
     assert [(f.name, f.entry) for f in told] == [("forked", ENTRIES + 9)]
 
 
-def test_a_checkpoint_of_a_key_with_another_role_does_not_count(model: Path, tmp_path: Path) -> None:
-    notary = pen_of("security")
-    folder = written(tmp_path / "gate", notary)
-    assert {f.name for f in flaws(folder, notary.trust)} == {"checkpoint"}
+def test_a_checkpoint_of_a_key_with_another_role_does_not_count(model: Path, pen: Pen) -> None:
+    (key,) = pen.trust.keys
+    notary = Trust(keys=(key.model_copy(update={"roles": ("security",)}),))
+    assert {f.name for f in flaws(model, notary)} == {"checkpoint"}
 
 
 def benign_appends(folder: Path, pen: Pen) -> None:
@@ -504,12 +504,27 @@ def test_after_a_new_key_the_first_opening_walks_all_of_it(model: Path, pen: Pen
         Journal(folder, clock, rotated)
 
 
-def test_checkpoints_are_dated_within_their_keys_life(pen: Pen, tmp_path: Path) -> None:
-    late = lambda: clock() + timedelta(days=36500)  # noqa: E731 - a clock
-    journal = Journal(tmp_path / "", late, pen)
-    journal.append("run-1", "effect", {})
+def test_a_checkpoint_from_outside_its_keys_life_does_not_count(model: Path, pen: Pen) -> None:
+    (key,) = pen.trust.keys
+    young = key.model_copy(update={"not_before": "2026-11-03T00:00:00Z"})
+    assert {f.name for f in flaws(model, Trust(keys=(young,)))} == {"checkpoint"}
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [{"revoked": True}, {"roles": ("security",)}, {"not_after": "2026-11-01T12:00:00Z"}],
+    ids=["revoked", "of another role", "expired"],
+)
+def test_a_key_that_does_not_count_signs_nothing_and_the_entry_is_not_written(
+    pen: Pen, tmp_path: Path, edits: dict[str, Any]
+) -> None:
+    """It would close the journal for ever: no later opening could trust it."""
+    (key,) = pen.trust.keys
+    journal = Journal(tmp_path, clock, replace(pen, trust=Trust(keys=(key.model_copy(update=edits),))))
+    with pytest.raises(JournalFaultError, match="keys rotate journal"):
+        journal.append("run-1", "effect", {})
+    assert journal.entries("run-1") == ()
     journal.close()
-    assert "checkpoint" in {f.name for f in flaws(tmp_path, pen.trust)}
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
