@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.exceptions import TyperException
+
+REFUSED, INTERRUPTED = 3, 130
+"""Exit codes: a refusal, and what shells say of Ctrl-C."""
 
 app = typer.Typer(
     name="countersign",
@@ -533,8 +537,9 @@ def say(line: str) -> None:
 
 def fail(message: str) -> NoReturn:
     """One clear sentence on stderr, exit 2."""
-    sys.stderr.write(f"countersign: {message}\n")
-    leave(2)
+    from tools.launch.config import ConfigFaultError  # noqa: PLC0415
+
+    raise ConfigFaultError(message)
 
 
 def leave(code: int) -> NoReturn:
@@ -543,24 +548,39 @@ def leave(code: int) -> NoReturn:
 
 
 def entry() -> None:
-    """The console command. A configuration fault is one sentence and exit 2; a broken pipe is no fault."""
+    """The console command. A fault is one sentence on stderr, and with --json the one document on stdout as well."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        app()
-    except SystemExit:
-        raise  # an ordinary end: nothing to explain, nothing more to import
-    except KeyboardInterrupt:
-        sys.stderr.write("countersign: stopped; `countersign run --resume last` goes on from here\n")
-        sys.exit(1)
+        code, sentence = _ended()
+        if sentence and "--json" in sys.argv:
+            status = "refused" if code == REFUSED else "failed"
+            answer({"status": status, "exit_code": code, "error": sentence}, "", as_json=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        code = 0
+    sys.exit(code)
+
+
+def _ended() -> tuple[int, str]:
+    """The exit code of the command that was asked for, and what was said on stderr when it ended in a fault."""
+    try:
+        code, sentence = app(standalone_mode=False) or 0, ""
+    except BrokenPipeError:
+        raise  # nobody reads any more, which is no fault
+    except TyperException as bad:  # an unknown option or a missing argument
+        bad.show()
+        return bad.exit_code, bad.format_message()
+    except typer.Abort:
+        code, sentence = 1, "stopped: a question was not answered"
     except _known_faults() as fault:
         from tools.launch.faults import explained  # noqa: PLC0415
 
         code, sentence = explained(fault)
-        sys.stderr.write(f"countersign: {sentence}\n")
-        sys.exit(code)
+    if code == INTERRUPTED:
+        sentence = "stopped; `countersign run --resume last` goes on from here"
+    if sentence:
+        say(sentence)
+    return code, sentence
 
 
 def _known_faults() -> tuple[type[BaseException], ...]:

@@ -290,6 +290,26 @@ def test_bad_usage_is_one_sentence_and_exit_2(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "status", "words"),
+    [
+        (["run", "nginx", "--lang", "fr"], 2, "failed", "--lang is ko or en"),
+        (["run", "nginx", "--model", "gpt"], 2, "failed", "unknown model"),
+        (["show", "nowhere"], 2, "failed", "there is no run"),
+        (["runs", "--bogus"], 2, "failed", "No such option"),
+    ],
+)
+def test_with_json_a_fault_is_one_document_as_well(
+    tmp_path: Path, arguments: list[str], code: int, status: str, words: str
+) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    command = [sys.executable, str(ROOT / "main.py"), *arguments, "--json"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["exit_code"], document["status"]) == (code, code, status)
+    assert words in document["error"]
+
+
 def test_json_is_one_document_on_stdout(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "main.py"), "runs", "--json", "--state-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
