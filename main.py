@@ -567,7 +567,8 @@ def _ended() -> tuple[int, str]:
         code, sentence = app(standalone_mode=False) or 0, ""
     except BrokenPipeError:
         raise  # nobody reads any more, which is no fault
-    except TyperException as bad:  # an unknown option or a missing argument
+    except TyperException as fault:  # an unknown option or a missing argument
+        bad: Any = fault  # typer keeps what its faults can say to itself
         bad.show()
         return bad.exit_code, bad.format_message()
     except typer.Abort:
