@@ -56,6 +56,7 @@ def results(number: Any) -> dict[str, Any]:
             "resultType": "input_required",
             "inputRequests": {"a": {"method": "elicitation/create"}},
         },
+        "question by its type": done | {"resultType": "input_required"},
         "question in disguise": done | {"inputRequests": {"a": {"method": "sampling/createMessage"}}},
         "many questions": lambda: [say(flood) for _ in range(1000)],
         "fail": {"content": [{"type": "text", "text": "the API says no"}], "isError": True},

@@ -43,7 +43,7 @@ def test_what_a_server_asks_is_refused_and_its_call_goes_on(upstream: Upstream, 
     assert other.asked == ["elicitation/create", "sampling/createMessage", "roots/list"]
 
 
-@pytest.mark.parametrize("act", ["question", "question in disguise"])
+@pytest.mark.parametrize("act", ["question", "question by its type", "question in disguise"])
 def test_a_question_in_place_of_a_result_goes_no_further(upstream: Upstream, other: Other, act: str) -> None:
     other.tell(act=act)
     with pytest.raises(ServerAsksError):
