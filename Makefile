@@ -6,7 +6,7 @@ SETUP = $(PYTHON) tools/environments.py
 export GOAL
 SECONDS ?= 30
 
-.PHONY: run test check format lint types layers contract fuzz rig rig-test kills bench lock mutants clean
+.PHONY: run test check format lint types layers attacks contract fuzz rig rig-test kills bench lock mutants clean
 
 run: ## GOAL reaches the program through the environment, never by expansion in a shell
 	@$(SETUP) base crew scanner
@@ -35,6 +35,10 @@ types:
 layers:
 	@$(SETUP) base dev
 	@.venv-dev/bin/lint-imports
+
+attacks: ## the whole corpus of ways in and twelve thousand random edits, effects counted at the targets
+	@$(SETUP) base scanner dev
+	@$(PYTHON) tests/run.py attacks
 
 contract:
 	@$(SETUP) base crew scanner clients dev

@@ -15,11 +15,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {
-    "base": ("tests/unit/base", "tests/attacks"),
+    "base": ("tests/unit/base", "tests/attacks/signoff", "tests/attacks/gate"),
     "crew": ("tests/unit/crew",),
     "scanner": ("tests/unit/scanner",),
 }
 TIERS = {
+    "attacks": {"base": ("tests/attacks/test_corpus.py", "tests/attacks/test_mutations.py")},
     "contract": {"base": ("tests/contract/base",), "crew": ("tests/contract/crew",)},
     "rig": {"base": ("tests/rig",)},
     "live": {"base": ("tests/live",)},
@@ -88,7 +89,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"usage: tests/run.py [{'|'.join([*FOLDERS, *TIERS])}] [paths and pytest options]\n")
         return 2
     table = TIERS[tier[0]] if tier else FOLDERS
-    present = {env: [f for f in folders if (ROOT / f).is_dir()] for env, folders in table.items()}
+    present = {env: [f for f in folders if (ROOT / f).exists()] for env, folders in table.items()}
     options = arguments[len(tier) :]
     passed, total = side_by_side(
         {env: pytest_in(env, ["-q", *found, *options]) for env, found in present.items() if found}
