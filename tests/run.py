@@ -19,6 +19,8 @@ FOLDERS = {
     "crew": ("tests/unit/crew",),
     "scanner": ("tests/unit/scanner",),
 }
+APART = ("tests/unit/base/gate", "tests/unit/base/github", "tests/unit/base/sandbox_github")
+"""About half of the base suite by time: a suite of its own beside the rest, so that two cores have work."""
 TIERS = {
     "attacks": {"base": ("tests/attacks/test_corpus.py", "tests/attacks/test_mutations.py")},
     "contract": {"base": ("tests/contract/base",), "crew": ("tests/contract/crew",)},
@@ -74,6 +76,17 @@ def _captured(command: list[str]) -> tuple[int, str]:
     return ran.returncode, ran.stdout
 
 
+def suites(tier: str, options: list[str]) -> dict[str, list[str]]:
+    """The suites of a tier, or of the unit tests, by the name that heads their output."""
+    table = TIERS[tier] if tier else FOLDERS
+    present = {env: [f for f in folders if (ROOT / f).exists()] for env, folders in table.items()}
+    commands = {env: pytest_in(env, ["-q", *found, *options]) for env, found in present.items() if found}
+    if not tier:
+        commands["base"] += [f"--ignore={folder}" for folder in APART]
+        commands["base, apart"] = pytest_in("base", ["-q", *APART, *options])
+    return commands
+
+
 def _named(arguments: list[str]) -> bool:
     return any((ROOT / argument.partition("::")[0]).exists() for argument in arguments)
 
@@ -88,12 +101,7 @@ def main(arguments: list[str]) -> int:
     if tier and tier[0] not in TIERS:
         sys.stderr.write(f"usage: tests/run.py [{'|'.join([*FOLDERS, *TIERS])}] [paths and pytest options]\n")
         return 2
-    table = TIERS[tier[0]] if tier else FOLDERS
-    present = {env: [f for f in folders if (ROOT / f).exists()] for env, folders in table.items()}
-    options = arguments[len(tier) :]
-    passed, total = side_by_side(
-        {env: pytest_in(env, ["-q", *found, *options]) for env, found in present.items() if found}
-    )
+    passed, total = side_by_side(suites(tier[0] if tier else "", arguments[len(tier) :]))
     sys.stdout.write(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped\n")
     return 0 if passed else 1
 

@@ -42,3 +42,14 @@ def test_a_suite_that_dies_does_not_hide_in_the_others_output(capsys: pytest.Cap
     shown = capsys.readouterr().out.splitlines()
     for env, first in (("a", "one"), ("b", "three")):
         assert shown[shown.index(f"== {env}") + 1] == first
+
+
+def test_what_runs_apart_is_left_out_of_the_rest_and_stands_in_it() -> None:
+    suites = run.suites("", [])
+    assert list(suites) == [*run.FOLDERS, "base, apart"]
+    for folder in run.APART:
+        assert (run.ROOT / folder).is_dir()
+        assert folder.startswith(run.FOLDERS["base"][0])
+        assert f"--ignore={folder}" in suites["base"]
+        assert folder in suites["base, apart"]
+    assert set(run.suites("contract", ["-x"])) == {"base", "crew"}
