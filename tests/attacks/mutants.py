@@ -146,7 +146,7 @@ MUTANTS = [
         ("a stop waits for a lock", "                self.switch.check()\n", "")),
     *_m("tools/gate/limits.py", f"{GATE}/test_stop.py",
         ("effects without end", "    if len(ledger.intents) >= limits.effects:", "    if False:"),
-        ("any rate", "    if recent >= limits.effects_per_minute:", "    if False:"),
+        ("any rate", "    if len(ledger.intents) >= rate and now - moment(ledger.intents[-rate]) < _MINUTE:", "    if False:"),
         ("arguments of any size", "    if before + size > limits.signed_bytes:", "    if False:"),
         ("calls without end", "            if self._calls >= self._limits.calls:", "            if False:")),
     *_m("tools/github/dispatch.py", f"{GATE}/test_two_gates.py",

@@ -71,7 +71,7 @@ class Case:
 
     def answer(self) -> GrantState:
         """For whoever submitted it."""
-        return states.grant_states(self.room, self.room.ledger(), self.kept)[self.grant.seq - 1]
+        return states.grant_state(self.room.ledger(), self.kept, self.change, self.grant)
 
     def wrote_effect(self, receipt: Receipt, attempt: int, *, found: bool) -> None:
         """Close the intent: the target was read and the effect is there. `found`: it was there before the call."""

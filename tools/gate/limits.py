@@ -23,11 +23,11 @@ def refuse_effect(limits: Limits, ledger: Ledger, now: datetime) -> None:
             f"this run began {len(ledger.intents)} mutating calls",
             "Split the goal into several runs",
         )
-    recent = sum(now - moment(at) < _MINUTE for at in ledger.intents[-limits.effects_per_minute :])
-    if recent >= limits.effects_per_minute:
+    rate = limits.effects_per_minute
+    if len(ledger.intents) >= rate and now - moment(ledger.intents[-rate]) < _MINUTE:
         raise _over(
             "rate",
-            f"this run began {recent} mutating calls within a minute",
+            f"this run began {rate} mutating calls within a minute",
             "Wait a minute, then resume the run",
         )
     if ledger.began and now - moment(ledger.began) >= timedelta(minutes=limits.minutes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 from policies import trust
-from policies.change import Operation, Phase
+from policies.change import ChangeSet, Grant, Operation, Phase
 from policies.finding import Finding
 from policies.trust import Trust, moment
 from tools.gate.ledger import Deposited, Ledger, Spending, State, destination_text
@@ -39,21 +39,22 @@ def known(ledger: Ledger, signoff: str) -> Deposited:
 def grant_states(room: Room, ledger: Ledger, kept: Deposited) -> tuple[GrantState, ...]:
     """Every grant of a sign-off, in its order."""
     change = room.change(kept)
-    states = []
-    for grant in change.grants:
-        spent = ledger.of(kept.signoff, grant.seq)
-        states.append(
-            GrantState(
-                seq=grant.seq,
-                server=grant.server,
-                verb=grant.verb,
-                destination=destination_text(grant, change.destination),
-                state=spent.state(grant),
-                receipt=spent.facts or None,
-                detail=_detail(spent, spent.state(grant)),
-            )
-        )
-    return tuple(states)
+    return tuple(grant_state(ledger, kept, change, grant) for grant in change.grants)
+
+
+def grant_state(ledger: Ledger, kept: Deposited, change: ChangeSet, grant: Grant) -> GrantState:
+    """One grant of a sign-off."""
+    spent = ledger.of(kept.signoff, grant.seq)
+    state = spent.state(grant)
+    return GrantState(
+        seq=grant.seq,
+        server=grant.server,
+        verb=grant.verb,
+        destination=destination_text(grant, change.destination),
+        state=state,
+        receipt=spent.facts or None,
+        detail=_detail(spent, state),
+    )
 
 
 def _detail(spent: Spending, state: State) -> str:

@@ -28,9 +28,14 @@ def conclude(case: Case) -> None:
     )
 
 
+def dispatches(case: Case) -> list[Case]:
+    """The earlier grants whose runs have to end well first."""
+    return [before for before in case.earlier() if before.grant.name == DISPATCH]
+
+
 def under_way(case: Case) -> bool:
     """Whether the run of an earlier grant has not ended. Raises ToolRefusedError when one failed."""
-    for before in case.earlier():
+    for before in dispatches(case):
         state = before.state
         if state == "waiting":
             conclude(before)
@@ -46,7 +51,7 @@ def under_way(case: Case) -> bool:
 
 def satisfied(case: Case, plan: PlanOfRecord) -> frozenset[str]:
     """The preconditions of this grant that the gate has seen met, beyond `previous_done`."""
-    runs = [before for before in case.earlier() if before.grant.name == DISPATCH]
+    runs = dispatches(case)
     if not runs or runs[-1].state != "done":
         return frozenset()
     met = {"workflow_succeeded"}
