@@ -46,7 +46,7 @@ class Child:
 
 @dataclass
 class House:
-    """Every process of a run; leaving it ends them all, in the reverse order of their start."""
+    """Every process of a run; leaving it asks them all to leave, then ends each, the last started first."""
 
     log_dir: Path
     environ: Mapping[str, str]
@@ -91,16 +91,24 @@ class House:
 
     def __exit__(self, *_: object) -> None:
         for child in reversed(self.children):
+            ask(child)  # all at once: a server that waits for its clients sees them go
+        for child in reversed(self.children):
             end(child)
 
 
-def end(child: Child, patience: float = PATIENCE) -> None:
-    """Ask it to leave, then make it."""
+def ask(child: Child) -> None:
+    """Ask it to leave."""
     if child.settings_fd >= 0:
         os.close(child.settings_fd)
         child.settings_fd = -1
     if child.process.poll() is None:
         child.process.terminate()
+
+
+def end(child: Child, patience: float = PATIENCE) -> None:
+    """Ask it to leave, then make it."""
+    ask(child)
+    if child.process.poll() is None:
         try:
             child.process.wait(patience)
         except subprocess.TimeoutExpired:
