@@ -24,6 +24,11 @@ OBJECT_LIMIT = 1024 * 1024
 _SHA = re.compile(r"[0-9a-f]{40}")
 
 
+def branch_of(change_id: str) -> str:
+    """The only branch that a change may make."""
+    return BRANCH_PREFIX + change_id
+
+
 @dataclass(frozen=True)
 class Case:
     """One grant in its change, and what the caller knows besides the manifest."""
@@ -38,7 +43,7 @@ class Case:
     @property
     def branch(self) -> str:
         """The only branch that this change may make."""
-        return BRANCH_PREFIX + self.change.change_id
+        return branch_of(self.change.change_id)
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
         """An argument, or None."""

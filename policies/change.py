@@ -116,13 +116,6 @@ class Destination(Word):
     cluster: ClusterTarget | None = None
 
 
-class ReceiptRef(Word):
-    """An argument that only an earlier grant of the same sign-off can supply: its seq and the fact's name."""
-
-    seq: int = Field(ge=1)
-    fact: str
-
-
 class Grant(Word):
     """One call that a sign-off unlocks, once, in its order.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from policies import approval
+from policies import approval, calls
 from policies.change import CHANGE_ANNOTATION, Artifact, Grant, Phase, RepositoryTarget, canonical
 from policies.profile import Profile
 
@@ -36,7 +36,7 @@ def publish(
     reviewers: tuple[str, ...],
 ) -> Iterator[Grant]:
     """`date` is RFC 3339, the commit's; a reviewer with a `/` is a team."""
-    branch = f"countersign/{change_id}"
+    branch = calls.branch_of(change_id)
     trailer = f"Countersign-Change: {change_id}"
     files: list[JsonValue] = [_file(artifact) for artifact in artifacts]
     arguments: dict[str, JsonValue] = {

@@ -24,7 +24,7 @@ from policies.rules import ENGINE, rule, table_digest
 from policies.scanner.client import Scanner, ScannerFaultError, ScannerReport
 from policies.terraform_rules import CALLS_MOST, TerraformTree, judge_terraform
 from policies.workflow_rules import judge_workflow
-from policies.workflows import is_workflow, read_workflow
+from policies.workflows import is_workflow, read_workflow, triggered_by
 
 Engine = Literal["checkov", "kubernetes-models", "rego"]
 
@@ -44,6 +44,10 @@ class ScanContext(Word):
     expected_commit: CommitSha | None = None
     rehearsal: bool = False
     allow_automated_sync: bool = False
+    starts: Mapping[str, str] = Field(
+        default={},
+        description="GitHub event -> branch that submitting sets off; the workflows it starts are listed",
+    )
     rego: Mapping[str, str] = Field(
         default={}, description="the user's own policies: file name -> Rego v1 text"
     )
@@ -81,8 +85,15 @@ def scan(
     if report:
         known = {finding.path for finding in ours if finding.rule_class == "reading"}
         found += [*checkov_findings(report, ours), *_gaps(report, known)]
+    charged = [finding for finding in found if _charged(finding.path, changed, folders)]
+    # whoever wrote them, the workflows of the resulting tree run because of this change
+    started = [
+        finding
+        for event, branch in context.starts.items()
+        for finding in triggered_by(tree, event, branch=branch)
+    ]
     return ScanResult(
-        findings=_sorted_once(finding for finding in found if _charged(finding.path, changed, folders)),
+        findings=_sorted_once([*charged, *started]),
         engines=_engines(context, report),
         judged=tuple(sorted(present)),
     )

@@ -92,13 +92,17 @@ def _shape(workflow: Workflow) -> Iterator[Finding]:
 
 
 def triggered_by(tree: Mapping[str, bytes], event: str, *, branch: str = "") -> list[Finding]:
-    """Which workflows of a tree a `push` or `pull_request` (or dispatch) would start, with the token's rights. LOW."""
+    """Which workflows of a tree an event would start, with the token's rights; also those of which nobody can tell. LOW."""
     found = []
     for path in sorted(tree):
         if not is_workflow(path):
             continue
         workflow, _ = read_workflow(path, tree[path])
-        if workflow is None or event not in workflow.events:
+        if workflow is None:
+            message = f"{path} cannot be read here, so a {event} may start it"
+            found.append(rule("workflow/triggered").finding(path, f"on {event}", message))
+            continue
+        if event not in workflow.events:
             continue
         if branch and not _admits(workflow.events[event], branch):
             continue

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pydantic import Field, JsonValue
 
-from policies.change import ClusterTarget, Content, Destination, RepositoryTarget, Word
+from policies.change import Destination, Word
 
 
 def unhindered() -> None:
@@ -72,30 +72,6 @@ class Way(Protocol):
 
     def settle(self, call: Call) -> None:
         """Wait until the effect can be read. Raises TargetError."""
-
-
-class Target(Protocol):
-    """A live system behind the gate."""
-
-    def verbs(self) -> Mapping[str, Verb]:
-        """`server.verb` -> how it is done."""
-
-
-class RepositoryResolver(Protocol):
-    """Says which repository and base commit the configuration means, asked from the live target."""
-
-    def resolve(self) -> RepositoryTarget:
-        """Raises TargetError."""
-
-    def tree(self, commit: str) -> Content:
-        """Path -> bytes of every regular file at that commit. Raises TargetError when a file is not regular or too big."""
-
-
-class ClusterResolver(Protocol):
-    """Says which cluster the configuration means, asked from the live target."""
-
-    def resolve(self, namespaces: tuple[str, ...]) -> ClusterTarget:
-        """Raises TargetError."""
 
 
 class TargetError(Exception):

@@ -23,6 +23,7 @@ from policies.trust import TrustFaultError  # noqa: E402
 from policies.trust import load as load_trust  # noqa: E402
 from tools import confine, settings  # noqa: E402
 from tools.catalog import CatalogFaultError  # noqa: E402
+from tools.gate.books import Books  # noqa: E402
 from tools.gate.checkpoints import Pen  # noqa: E402
 from tools.gate.content import ContentStore  # noqa: E402
 from tools.gate.journal import Journal, JournalFaultError  # noqa: E402
@@ -30,7 +31,7 @@ from tools.gate.opening import open_servers, open_targets, performing  # noqa: E
 from tools.gate.room import Room  # noqa: E402
 from tools.gate.server import NotaryLine, serve_roles  # noqa: E402
 from tools.gate.servers.adapter import AdapterFaultError  # noqa: E402
-from tools.gate.stop import Books, Switch  # noqa: E402
+from tools.gate.stop import Switch  # noqa: E402
 from tools.notary.keys import KeyFaultError  # noqa: E402
 from tools.settings import GateSettings  # noqa: E402
 from tools.tool import Role  # noqa: E402

@@ -16,13 +16,14 @@ from policies import trust
 from policies.change import ChangeSet, Digest, canonical, digest_of
 from policies.gate import Evidence, Gate, Issued
 from policies.profile import Profile
+from tools.gate.books import Books
 from tools.gate.content import ContentStore
 from tools.gate.journal import Journal, JournalFaultError
 from tools.gate.ledger import Deposited, Ledger, Opened
 from tools.gate.limits import Meter
 from tools.gate.servers.guarded import GuardedServer
 from tools.gate.shelf import Shelf
-from tools.gate.stop import Books, Switch
+from tools.gate.stop import Switch
 from tools.gate.targets import Targets
 from tools.tool import Role, ToolRefusedError
 

@@ -6,12 +6,12 @@ waits in a lock, or between the look and the call, ends as well. Reads go on.
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tools.gate import ledger
+from tools.gate.books import Books
 from tools.gate.journal import Journal
-from tools.gate.ledger import EVERY_RUN, Ledger, Standstill
+from tools.gate.ledger import EVERY_RUN, Standstill
 from tools.tool import ToolRefusedError
 
 
@@ -25,23 +25,6 @@ class StoppedError(ToolRefusedError):
         message = f"{stop.person} stopped {what} at {stop.at}{reason}."
         advice = f"Nothing more is changed until `countersign stop {scope} --lift`; then go on with `countersign run --resume`."
         super().__init__("stopped", message, advice)
-
-
-@dataclass
-class Books:
-    """The ledgers of the journal's runs, each read on from where it was read last: an asking costs what is new."""
-
-    journal: Journal
-    _read: dict[str, Ledger] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def of(self, run_id: str) -> Ledger:
-        """What the journal says of that run now. Raises JournalFaultError."""
-        with self._lock:
-            known = self._read.get(run_id) or Ledger(run_id)
-            if new := self.journal.entries(run_id, known.last):
-                known = self._read[run_id] = known.and_then(new)
-            return known
 
 
 @dataclass(frozen=True)

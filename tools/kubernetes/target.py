@@ -16,7 +16,7 @@ from tools.verbs import Verb, Way, unhindered
 
 
 class KubernetesTarget:
-    """Implements `tools.verbs.Target` and `ClusterResolver`. Nothing is called before it is asked."""
+    """Implements `tools.gate.targets.Cluster`. Nothing is called before it is asked."""
 
     def __init__(self, cluster: LiveCluster, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._cluster = cluster

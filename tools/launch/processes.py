@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import IO, Self
 
 from policies.change import Word
+from tools import confine
 
 PATIENCE = 5.0
-KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+KEPT = (*confine.KEPT, "TMPDIR")
 
 
 @dataclass
@@ -66,7 +67,7 @@ class House:
         """
         reader, writer = os.pipe()
         log = self.log_dir / f"{name}.log"
-        environment = {key: self.environ[key] for key in KEPT if key in self.environ} | dict(extra or {})
+        environment = confine.scrubbed(self.environ, KEPT) | dict(extra or {})
         environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1", "HOME": str(self.log_dir)}
         with log.open("ab") as out:
             process = subprocess.Popen(

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from policies import calls, request, waiver
-from policies.change import MANIFEST_NAME, ChangeSet, Content, canonical, digest_of
+from policies.change import MANIFEST_NAME, ChangeSet, Content, Phase, canonical, digest_of
 from policies.finding import Finding, RuleClass, Severity
 from policies.pins import Pins
 from policies.profile import Profile, scope_findings
@@ -122,6 +122,7 @@ class Bench:
             expected_commit=issued.expected_commit,
             rehearsal=self.profile.rehearsal_pins,
             allow_automated_sync=self.profile.automated_sync,
+            starts=_starts(issued),
         )
 
     def _unsubmittable(self, change: ChangeSet, content: Content, issued: IssuedChange) -> list[Finding]:
@@ -164,6 +165,15 @@ class Bench:
             except GateError as refusal:
                 bad.append(_refused_waiver(name, refusal))
         return good, bad
+
+
+def _starts(issued: IssuedChange) -> dict[str, str]:
+    """The events that publishing sets off, each with the branch that a workflow's filter is asked about."""
+    repository = issued.destination.repository
+    if issued.phase is not Phase.PUBLISH or repository is None:
+        return {}
+    ours, base = calls.branch_of(issued.change_id), repository.base_branch
+    return {"push": ours, "create": "", "pull_request": base, "pull_request_target": base}
 
 
 def as_issued(change: ChangeSet, issued: IssuedChange, profile: Profile) -> None:

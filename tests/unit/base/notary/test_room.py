@@ -179,6 +179,22 @@ def test_the_tree_of_a_deploy_is_its_own_objects(tmp_path: Path) -> None:
     assert (context.clone_url, context.expected_commit) == (REPOSITORY.clone_url, COMMIT)
 
 
+def test_publishing_asks_which_workflows_it_starts_and_a_deploy_does_not(
+    world: World, tmp_path: Path
+) -> None:
+    change, files = deploy()
+    later = World(tmp_path / "later", change=change, files=files, base={})
+    later.judge()
+    assert later.scan.asked[0][2].starts == {}
+    world.judge()
+    assert world.scan.asked[0][2].starts == {
+        "push": f"countersign/{world.change.change_id}",
+        "create": "",
+        "pull_request": REPOSITORY.base_branch,
+        "pull_request_target": REPOSITORY.base_branch,
+    }
+
+
 def test_what_the_gate_would_refuse_is_never_signed(tmp_path: Path) -> None:
     change = release()
     world = World(tmp_path / "state", change=change, files={})

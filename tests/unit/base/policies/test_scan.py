@@ -106,6 +106,15 @@ def test_only_what_the_change_touches_is_charged_to_it() -> None:
     assert result.judged == ("new.md",)
 
 
+def test_what_submitting_starts_is_listed_whoever_wrote_it() -> None:
+    workflow = b"on:\n  push:\n    branches: ['countersign/**']\njobs:\n  a:\n    runs-on: x\n    steps: []\n"
+    tree = {"new.md": b"x", ".github/workflows/old.yml": workflow}
+    for branch, listed in (("countersign/cs-1", ["workflow/triggered"]), ("main", [])):
+        context = CONTEXT.model_copy(update={"starts": {"push": branch}})
+        found = scan(tree, {"new.md"}, context=context, scanner=FixedScanner()).findings
+        assert [f.rule for f in found if f.path.endswith("old.yml")] == listed
+
+
 def test_deleting_a_guard_is_charged() -> None:
     result = scan({"infra/main.tf": BARE}, {"infra/guard.tf"}, context=CONTEXT, scanner=FixedScanner())
     assert "terraform/s3-public-access-block" in rules(result.findings)

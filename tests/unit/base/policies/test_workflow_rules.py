@@ -134,3 +134,9 @@ def test_which_workflows_an_event_starts(event: str, branch: str, *, started: bo
 def test_branch_filters(patterns: str, branch: str, *, started: bool) -> None:
     text = edit("branches: [main]", f"branches: {patterns}")
     assert bool(triggered_by({PATH: text.encode()}, "push", branch=branch)) is started
+
+
+def test_a_workflow_that_cannot_be_read_may_be_started() -> None:
+    (found,) = triggered_by({PATH: b"on: &all [push]\njobs: *all\n"}, "push", branch="main")
+    assert (found.rule, found.path) == ("workflow/triggered", PATH)
+    assert "cannot be read" in found.message
