@@ -12,6 +12,7 @@ ROOMS = ("crew", "tools", "knowledge", "policies", "traces")
 EDGES = {
     "main.py",
     "tools/launch/commands.py",
+    "tools/launch/groups.py",
     "tools/launch/run.py",
     "tools/launch/doctor.py",
     "tools/launch/processes.py",
